@@ -1,0 +1,122 @@
+"""The benchmarks: `python benchmarks/run.py launches` and `python benchmarks/run.py exam`.
+
+A benchmark is not a test: it exits 0 whatever the figures say, and 1 only when something is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import report
+import uvloop
+from actors import Platform
+from driver import BATCH, check, run_exam, run_round
+from servers import BrokenError, make_peer_environment, postgres_server, redis_server
+from tools import PEERS, POSTGRES, SQLITE, Bench, SetUp, Tool, host, running
+
+
+def main() -> int:
+    options, faults = _options(), []
+    try:
+        uvloop.run(launches(options) if options.benchmark == "launches" else exam(options))
+    except* BrokenError as broken:
+        faults = [str(fault) for fault in broken.exceptions]
+    print(*faults, sep="\n", file=sys.stderr, end="")
+    return 1 if faults else 0
+
+
+async def launches(options: argparse.Namespace) -> None:
+    """Check what each tool refuses, warm it up, then let the tools take turns, round after round."""
+    chosen = _chosen(options)
+    async with _bench(chosen) as bench:
+        with ExitStack() as stack:
+            tools = [await _start(stack, set_up, bench) for set_up in chosen.values()]
+            results = {tool.name: report.Result(tool, await check(bench.platform, tool), []) for tool in tools}
+            for tool in tools:
+                await run_round(bench.platform, tool, BATCH, options.browsers)
+            for number in range(options.rounds):
+                for tool in tools:
+                    _progress(f"round {number + 1} of {options.rounds}: {tool.name}")
+                    results[tool.name].rounds.append(await run_round(bench.platform, tool, options.n, options.browsers))
+    if options.json:
+        print(json.dumps(report.as_json(results), indent=2))
+    else:
+        print(report.refusals(results), report.figures(results), sep="\n\n")
+        print("", *(verdict.line for verdict in report.verdicts(results)), sep="\n")
+
+
+async def exam(options: argparse.Namespace) -> None:
+    """R-35: 2,000 launches in 60 s from one address, SQLite, two processes."""
+    async with _bench({}) as bench:
+        with ExitStack() as stack:
+            tool = await _start(stack, lambda bench: host(bench, options.workers), bench)
+            _progress(f"{options.n} launches in {options.seconds:g} s")
+            result = await run_exam(bench.platform, tool, options.n, options.seconds)
+    print(json.dumps(asdict(result), indent=2) if options.json else report.exam(result))
+
+
+@asynccontextmanager
+async def _bench(chosen: dict[str, SetUp]) -> AsyncIterator[Bench]:
+    """The platform and, where a tool needs them, the stores."""
+    platform = Platform()
+    await platform.start()
+    with tempfile.TemporaryDirectory(prefix="ltihost-bench-") as name, ExitStack() as stores:
+        folder = Path(name)
+        postgres = stores.enter_context(postgres_server(folder)) if chosen.keys() & POSTGRES.keys() else None
+        if chosen.keys() & PEERS.keys():
+            make_peer_environment()
+        redis = stores.enter_context(redis_server(folder)) if chosen.keys() & PEERS.keys() else None
+        yield Bench(platform, folder, postgres, redis)
+
+
+async def _start(stack: ExitStack, set_up: SetUp, bench: Bench) -> Tool:
+    """Set the tool up and run it, beside the event loop: the platform must answer meanwhile."""
+    return await asyncio.to_thread(lambda: stack.enter_context(running(set_up(bench), bench.folder)))
+
+
+def _chosen(options: argparse.Namespace) -> dict[str, SetUp]:
+    starts = {} if options.database == "postgres" else dict(SQLITE)
+    starts |= {} if options.database == "sqlite" else POSTGRES
+    starts |= PEERS
+    only = options.tools.split(",") if options.tools else list(starts)
+    if unknown := set(only) - starts.keys():
+        raise SystemExit(f"no such tool: {', '.join(sorted(unknown))}; there are: {', '.join(starts)}")
+    return {name: starts[name] for name in only}
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    side_by_side = commands.add_parser("launches", help="CPU, latency and memory of a launch, side by side")
+    side_by_side.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
+    side_by_side.add_argument("--rounds", type=int, default=3)
+    side_by_side.add_argument("-n", type=int, default=1500, help="launches in a round (1,500)")
+    side_by_side.add_argument("--browsers", type=int, default=8, help="launches at the same time (8)")
+    side_by_side.add_argument("--quick", action="store_true", help="one round of 500")
+    side_by_side.add_argument("--tools", help="comma list: only these, e.g. host,floor-core")
+    steady = commands.add_parser("exam", help="a steady stream of launches at the host")
+    steady.add_argument("-n", type=int, default=2000, help="launches (2,000)")
+    steady.add_argument("--seconds", type=float, default=60.0)
+    steady.add_argument("--workers", type=int, default=2, help="processes of the host (2)")
+    for command in (side_by_side, steady):
+        command.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    options = parser.parse_args()
+    if options.benchmark == "launches" and options.quick:
+        options.rounds, options.n = 1, 500
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

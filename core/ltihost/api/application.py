@@ -1,0 +1,65 @@
+"""The API as a FastAPI application: routes, and the OpenAPI document at `/api/v1/openapi.json`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI
+from starlette.responses import JSONResponse, Response
+
+from ltihost import __version__
+from ltihost.api import problems
+from ltihost.api.authentication import Callers
+from ltihost.api.models import ExchangeRequest, LaunchShape
+from ltihost.api.problems import ApiError, Problem
+from ltihost.handover import SESSION_SECONDS, application_launch
+from ltihost.host import Host
+from ltihost.lti.state import digest
+from ltihost.store.hot import ApiKey
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
+    for status, text in {
+        401: "No valid key",
+        403: "The key lacks the scope",
+        422: "Unusable body",
+        429: "Too many requests",
+    }.items()
+}
+
+
+def build_api(host: Host) -> FastAPI:
+    """The API over `host`. Its pages of documentation are served elsewhere: nothing here loads from other sites."""
+    api = FastAPI(
+        title="ltihost",
+        version=__version__,
+        summary="Launches for your application, from every learning platform.",
+        servers=[{"url": "/api/v1"}],
+        docs_url=None,
+        redoc_url=None,
+        root_path_in_servers=False,
+    )
+    problems.install(api)
+    callers = Callers(host)
+
+    @api.post(
+        "/launches/exchange",
+        response_model=LaunchShape,
+        operation_id="exchangeLaunch",
+        summary="Exchange a one-time code for the launch",
+        responses=_ERRORS | {410: {"model": Problem, "description": "The code is unknown, spent or older than 60 s"}},
+        tags=["launches"],
+    )
+    async def exchange(
+        body: ExchangeRequest, key: Annotated[ApiKey, Depends(callers.requires("launch:exchange"))]
+    ) -> Response:
+        """The browser brings `code` to your launch URL; your server exchanges it here, once, within a minute."""
+        stored = await host.database.hot.redeem_code(
+            digest(body.code), application_id=key.application_id, tenant_id=key.tenant_id, now=host.clock(),
+            session_seconds=SESSION_SECONDS,
+        )  # fmt: skip
+        if stored is None:
+            raise ApiError(410, "code_unusable", "The code is unknown, was used before, or is older than 60 seconds.")
+        return JSONResponse(application_launch(stored))
+
+    return api

@@ -1,0 +1,86 @@
+"""Errors of the API as problem documents with stable codes. RFC 9457."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from ltihost.errors import Busy
+
+log = structlog.get_logger()
+
+
+class Problem(BaseModel):
+    """A problem document. `code` is stable and meant for programs, `detail` for people."""
+
+    type: str = Field(
+        description="A URI reference that names the kind of problem.", examples=["urn:ltihost:code_unusable"]
+    )
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+class ApiError(Exception):
+    """Answers `status` with a problem document."""
+
+    def __init__(self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+
+
+_TITLES = {
+    400: "Bad request", 401: "Not authenticated", 403: "Not permitted", 404: "Not found", 405: "Method not allowed",
+    409: "Conflict", 410: "Gone", 413: "Too large", 415: "Unsupported media type", 422: "Unusable value",
+    429: "Too many requests", 500: "Internal error", 503: "Unavailable",
+}  # fmt: skip
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    body = Problem(
+        type=f"urn:ltihost:{code}", title=_TITLES.get(status, "Error"), status=status, code=code, detail=detail
+    )
+    return JSONResponse(body.model_dump(), status, media_type="application/problem+json", headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of `app` becomes a problem document; none shows what is inside."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(Busy, _busy)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _api_error(_: Request, error: Any) -> Response:
+    return problem(error.status, error.code, error.detail, error.headers)
+
+
+async def _busy(_: Request, error: Any) -> Response:
+    return problem(
+        503, "busy", "The database did not answer in time; nothing was changed. Try again.", {"Retry-After": "1"}
+    )
+
+
+async def _invalid(_: Request, error: Any) -> Response:
+    faults = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:10])
+    return problem(422, "invalid_request", faults)
+
+
+async def _http_error(_: Request, error: Any) -> Response:
+    return problem(error.status_code, f"http_{error.status_code}", str(error.detail), getattr(error, "headers", None))
+
+
+async def _unexpected(_: Request, error: Any) -> Response:
+    log.error("api.failed", error=type(error).__name__, exc_info=error)
+    return problem(500, "unexpected", "Something failed on the host. The request id names it in the log.")

@@ -1,0 +1,121 @@
+"""`build_app`: every route of the host. The table of contents."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from ltihost.api import build_api
+from ltihost.asgi import BodyLimit, RequestFrame
+from ltihost.errors import LtihostError
+from ltihost.flows.key_set import KeySetFlow
+from ltihost.flows.launch import LaunchFlow
+from ltihost.host import Host
+from ltihost.mounted import MountedApplication
+from ltihost.pages import STATIC
+from ltihost.plugins.loader import Plugins
+from ltihost.settings import Settings
+
+log = structlog.get_logger()
+MAX_BODY = 262_144
+TEND_SECONDS = 5
+
+
+def build_app(
+    settings: Settings,
+    *,
+    applications: Mapping[str, ASGIApp] | None = None,
+    plugins: Plugins | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """The host as an ASGI application. `applications` are mounted below `/apps/<name>/`.
+
+    Raises ConfigurationError if the settings do not allow it to start.
+    """
+    host = Host.build(settings, plugins=plugins, clock=clock)
+    launch, key_set = LaunchFlow(host), KeySetFlow(host)
+    routes = [
+        *launch.routes(),
+        *key_set.routes(),
+        Mount("/api/v1", build_api(host)),
+        *(
+            Mount(f"/apps/{name}", MountedApplication(app, host, f"{settings.base_url}/apps/{name}"))
+            for name, app in (applications or {}).items()
+        ),
+        *(Mount(f"/plugins/{key}", routes=list(plugin_routes)) for key, plugin_routes in host.calls.routes()),
+        Mount("/static", _ImmutableFiles(directory=STATIC)),
+        Route("/healthz", _alive),
+        Route("/readyz", _Readiness(host).answer),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(RequestFrame, https=settings.base_url.startswith("https:")),
+            Middleware(BodyLimit, limit=MAX_BODY),
+        ],
+        lifespan=lambda _: _lifespan(host),
+    )
+    app.state.host = host
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(host: Host) -> AsyncIterator[None]:
+    await host.open()
+    keeper = asyncio.create_task(_tend(host))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+        await host.close()
+
+
+async def _tend(host: Host) -> None:
+    """Prune what expired and seal the audit trail, for ever. A failure is logged and tried again."""
+    while True:
+        try:
+            await host.database.tend(host.clock())
+        except LtihostError as error:
+            log.warning("tend.failed", code=error.code)
+        await asyncio.sleep(TEND_SECONDS)
+
+
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+class _Readiness:
+    """Whether this process can take launches: its database answers. One word, no detail."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def answer(self, _: Request) -> Response:
+        try:
+            await self._host.database.ping()
+        except LtihostError as error:
+            log.warning("readyz.failed", code=error.code)
+            return PlainTextResponse("database", 503, headers={"Retry-After": "5"})
+        return PlainTextResponse("ok")
+
+
+class _ImmutableFiles(StaticFiles):
+    """Files whose URLs carry their content's hash may be kept for ever."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

@@ -1,0 +1,96 @@
+"""Pure ASGI middleware: a request id, the headers every answer has, and a limit on what a body may weigh.
+
+(Starlette's BaseHTTPMiddleware costs a tenth of a millisecond per request; these cost a hundredth of that.)
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_COMMON = (
+    ("x-content-type-options", "nosniff"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+)
+_DEFAULT = (
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cache-control", "no-store"),
+)
+
+
+class RequestFrame:
+    """Outermost: binds a request id to the log and adds the headers that an answer did not set itself."""
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+        self._app = app
+        self._common = _COMMON if https else _COMMON[:1]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        async def send_framed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._common:
+                    headers[name] = value
+                for name, value in _DEFAULT:
+                    headers.setdefault(name, value)
+                headers["x-request-id"] = request_id
+            await send(message)
+
+        await self._app(scope, receive, send_framed)
+
+
+class BodyLimit:
+    """Refuses bodies over `limit` bytes with 413 before anything parses them; memory never holds more."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > self._limit:
+            await _too_large(send)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise _TooLarge
+            return message
+
+        try:
+            await self._app(scope, receive_limited, send)
+        except _TooLarge:
+            await _too_large(send)
+
+
+class _TooLarge(BaseException):
+    """Not an Exception: no handler on the way may take it for a fault of its own."""
+
+
+async def _too_large(send: Send) -> None:
+    body = b"The request is too large."
+    headers = [
+        (b"content-type", b"text/plain"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

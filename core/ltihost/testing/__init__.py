@@ -1,0 +1,1 @@
+"""Shipped to plugin authors: simulated platforms and the pytest plugin."""

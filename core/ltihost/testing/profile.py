@@ -1,0 +1,429 @@
+"""`Profile`: what makes one LMS look like itself to a tool. A plugin brings its own as `manifest.profile`.
+
+A profile is frozen data (name, colours, endpoints, people, contexts) and short methods, each the spec's answer until a
+subclass overrides it. It holds no state and does no I/O: `platform.SimulatedPlatform` signs, remembers and serves.
+
+The names of claims and roles are written out here a second time on purpose. The campus is the other end of the wire,
+so a slip in the host's own vocabulary must not hide in a shared constant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+LTI = "https://purl.imsglobal.org/spec/lti/claim/"
+AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
+AGS_SCOPES = tuple(
+    "https://purl.imsglobal.org/spec/lti-ags/scope/" + name
+    for name in ("lineitem", "lineitem.readonly", "result.readonly", "score")
+)
+NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
+DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
+LIS_V2 = "http://purl.imsglobal.org/vocab/lis/v2/"
+MEMBERSHIP = LIS_V2 + "membership#"
+INSTITUTION = LIS_V2 + "institution/person#"
+SYSTEM = LIS_V2 + "system/person#"
+TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
+
+Claims = dict[str, Any]
+Message = Literal["LtiResourceLinkRequest", "LtiDeepLinkingRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account. `slug` names them in campus URLs; `number` is what their ids are made from.
+
+    `everywhere` are role URIs that hold outside any context. An anonymous person has no `sub`, name or roles.
+    """
+
+    slug: str
+    number: int
+    given_name: str
+    family_name: str
+    sourcedid: str = ""
+    everywhere: tuple[str, ...] = ()
+    anonymous: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.given_name} {self.family_name}".strip()
+
+    @property
+    def email(self) -> str:
+        return f"{self.slug}@campus.example"
+
+    @property
+    def initials(self) -> str:
+        return (self.given_name[:1] + self.family_name[:1]).upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to the tool. `maximum` are its points, None if it is not graded; `target` is its own URL, if any.
+
+    `placement`: "content" stands in the context's list, "embed" on the page of embeds, "navigation" in the context's
+    menu, where no real resource link is behind it.
+    """
+
+    slug: str
+    number: int
+    title: str
+    description: str = ""
+    maximum: float | None = None
+    placement: Literal["content", "embed", "navigation"] = "content"
+    custom: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A course, or the whole institution when `account` is true. `enrolled` maps a person's slug to a kind's key."""
+
+    slug: str
+    number: int
+    label: str
+    title: str
+    sourcedid: str
+    enrolled: Mapping[str, str]
+    links: tuple[Link, ...] = ()
+    account: bool = False
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A role as this LMS knows it: how its pages call it, which role URIs it sends, whether it may choose content."""
+
+    label: str
+    roles: tuple[str, ...] = ()
+    picks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Colours of the LMS's pages (any CSS colour) and where its navigation stands.
+
+    "rail": narrow dark bar at the left; "topbar": bar across the top; "panel": wide bar at the left and the context as
+    a sheet above it; "plain": a light bar at the left.
+    """
+
+    accent: str = "#0f766e"
+    accent_ink: str = "#ffffff"
+    chrome: str = "#ffffff"
+    chrome_ink: str = "#1f2937"
+    ground: str = "#f6f7f9"
+    layout: Literal["rail", "topbar", "panel", "plain"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool as an LMS stores it. `custom` are parameters that every launch carries (variables allowed)."""
+
+    client_id: str
+    deployment_id: str
+    login_url: str
+    launch_url: str
+    redirect_uris: tuple[str, ...]
+    jwks_url: str
+    target_link_uri: str
+    name: str
+    custom: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One launch on its way: a person opens a link (or asks to choose content) with a tool.
+
+    `serial` is random and names this launch, `now` are Unix seconds by the LMS's clock, `names` says whether names and
+    e-mail may leave, `storage` whether the login offers platform storage.
+    """
+
+    base_url: str
+    tool: Tool
+    person: Person
+    context: Context
+    link: Link | None
+    message: Message
+    serial: str
+    now: int
+    names: bool = True
+    storage: bool = True
+
+    @property
+    def kind(self) -> str | None:
+        return self.context.enrolled.get(self.person.slug)
+
+    @property
+    def picking(self) -> bool:
+        return self.message == "LtiDeepLinkingRequest"
+
+    @property
+    def target(self) -> str:
+        return (self.link and self.link.target) or self.tool.target_link_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The LMS shows a page of its own; the tool hears nothing."""
+
+    status: int
+    title: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPost:
+    """The LMS posts an error to the tool's redirect URI. OpenID Connect Core 3.1.2.6."""
+
+    error: str
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRequest:
+    """What reached the authorisation endpoint, and what the LMS remembers of it.
+
+    `opening` is the launch that the message hint names, None if there is none. `spent`: it was answered before.
+    `late`: the hint is older than this LMS keeps it. `signed_in`: the slug of the person the browser's own LMS session
+    belongs to, None without one.
+    """
+
+    params: Mapping[str, str]
+    opening: Opening | None
+    spent: bool = False
+    late: bool = False
+    signed_in: str | None = None
+
+    def lacks(self, *names: str) -> list[str]:
+        """Those of `names` that are absent or empty."""
+        return [name for name in names if not self.params.get(name)]
+
+
+#: What OpenID Connect and LTI want of an authorisation request, word for word. Security Framework 5.1.1.2.
+FIXED_PARAMETERS = {
+    "scope": "openid", "response_type": "id_token", "response_mode": "form_post", "prompt": "none",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An LMS by the specs. Paths stand below the platform's base URL and may hold `{client_id}`.
+
+    `token_seconds`: life of an id_token. `token_at_login`: it is built when the login starts. `hint_seconds`: life of
+    a message hint. `storage_frame`: name of the frame that keeps data for tools, "_parent" for the page itself, None
+    without platform storage. `reposts`: a browser without a session is sent once more from the LMS's own page.
+    `fixed_issuer`: the issuer where all installations share one; else the base URL.
+    """
+
+    key: str
+    name: str
+    people: tuple[Person, ...]
+    contexts: tuple[Context, ...]
+    kinds: Mapping[str, Kind]
+    look: Look = field(default_factory=Look)
+    site: str = "Campus"
+    fixed_issuer: str | None = None
+    auth_path: str = "/auth"
+    jwks_path: str = "/jwks"
+    token_path: str = "/token"
+    login_method: Literal["get", "post"] = "post"
+    token_seconds: int = 300
+    token_at_login: bool = False
+    hint_seconds: int = 600
+    storage_frame: str | None = None
+    reposts: bool = False
+    tool_custom: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    # Identity of the platform and of what is on it.
+
+    def issuer(self, base_url: str) -> str:
+        return self.fixed_issuer or base_url
+
+    def new_client_id(self, number: int) -> str:
+        """The id that the LMS gives to its `number`-th tool."""
+        return f"{self.key}-client-{number}"
+
+    def new_deployment_id(self, number: int) -> str:
+        return f"{self.key}-deployment-{number}"
+
+    def person_id(self, person: Person) -> str:
+        """`sub`."""
+        return f"person-{person.number}"
+
+    def context_id(self, context: Context) -> str:
+        return f"context-{context.number}"
+
+    def link_id(self, link: Link) -> str:
+        return f"link-{link.number}"
+
+    # The login request. Security Framework 5.1.1.1.
+
+    def login_hint(self, person: Person) -> str:
+        return self.person_id(person)
+
+    def message_hint(self, opening: Opening) -> str:
+        """Opaque to the tool; must be different for every launch."""
+        return opening.serial
+
+    def login_fields(self, opening: Opening, hint: str) -> dict[str, str]:
+        fields = {
+            "iss": self.issuer(opening.base_url),
+            "login_hint": self.login_hint(opening.person),
+            "target_link_uri": opening.target,
+            "lti_message_hint": hint,
+            "lti_deployment_id": opening.tool.deployment_id,
+            "client_id": opening.tool.client_id,
+        }
+        return fields | self.storage_field(opening)
+
+    def storage_field(self, opening: Opening) -> dict[str, str]:
+        offered = self.storage_frame if opening.storage else None
+        return {"lti_storage_target": offered} if offered else {}
+
+    # The authorisation endpoint. Security Framework 5.1.1.2 to 5.1.1.5.
+
+    def refuse(self, request: AuthRequest) -> Page | ErrorPost | None:
+        """Why this request gets no id_token, in this LMS's way; None when it gets one."""
+        opening, params = request.opening, request.params
+        if opening is None or request.late:
+            return Page(400, "This link cannot be opened", "The launch is unknown here or too old.")
+        if params.get("redirect_uri") not in opening.tool.redirect_uris:
+            return Page(400, "This link cannot be opened", "The tool asked for an address that is not registered.")
+        if params.get("client_id") != opening.tool.client_id:
+            return ErrorPost("unauthorized_client")
+        for name, value in FIXED_PARAMETERS.items():
+            if params.get(name) != value:
+                return ErrorPost("invalid_request", f"{name} must be {value}")
+        if request.lacks("nonce"):
+            return ErrorPost("invalid_request", "nonce is missing")
+        return ErrorPost("login_required") if self.someone_else(request, opening) else None
+
+    def someone_else(self, request: AuthRequest, opening: Opening) -> bool:
+        """Whether hint or session name another person than the one who opened the link."""
+        if request.params.get("login_hint") != self.login_hint(opening.person):
+            return True
+        return request.signed_in not in (None, opening.person.slug)
+
+    def answer_fields(self, opening: Opening) -> dict[str, str]:
+        """What this LMS posts besides `id_token` and `state`."""
+        return {}
+
+    # The message. LTI Core 1.3, section 5.
+
+    def claims(self, opening: Opening) -> Claims:
+        """All claims but the nonce. A method that answers None leaves its claim out."""
+        found: Claims = {
+            **self.envelope(opening),
+            **self.identity(opening),
+            LTI + "message_type": opening.message,
+            LTI + "version": "1.3.0",
+            LTI + "deployment_id": opening.tool.deployment_id,
+            LTI + "target_link_uri": opening.target,
+            LTI + "roles": self.roles(opening),
+            LTI + "context": self.context_claim(opening),
+            LTI + "resource_link": self.resource_link(opening),
+            LTI + "lis": self.lis(opening),
+            LTI + "launch_presentation": self.presentation(opening),
+            LTI + "tool_platform": self.tool_platform(opening),
+            LTI + "custom": self.custom(opening) or None,
+            AGS: self.grade_service(opening),
+            NRPS: self.roster_service(opening),
+            DEEP_LINKING: self.deep_linking(opening) if opening.picking else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def envelope(self, opening: Opening) -> Claims:
+        return {
+            "iss": self.issuer(opening.base_url),
+            "aud": opening.tool.client_id,
+            "iat": opening.now,
+            "exp": opening.now + self.token_seconds,
+        }
+
+    def identity(self, opening: Opening) -> Claims:
+        person = opening.person
+        if person.anonymous:
+            return {}
+        return {"sub": self.person_id(person)} | (self.personal(person) if opening.names else {})
+
+    def personal(self, person: Person) -> Claims:
+        return {
+            "name": person.name, "given_name": person.given_name, "family_name": person.family_name,
+            "email": person.email, "locale": "en",
+        }  # fmt: skip
+
+    def roles(self, opening: Opening) -> list[str]:
+        here = self.kinds[opening.kind].roles if opening.kind else ()
+        return [*here, *opening.person.everywhere]
+
+    def context_claim(self, opening: Opening) -> Claims | None:
+        context = opening.context
+        return {
+            "id": self.context_id(context), "label": context.label, "title": context.title,
+            "type": [LIS_V2 + "course#CourseOffering"],
+        }  # fmt: skip
+
+    def resource_link(self, opening: Opening) -> Claims | None:
+        link = opening.link
+        return link and {"id": self.link_id(link), "title": link.title, "description": link.description}
+
+    def lis(self, opening: Opening) -> Claims | None:
+        person, context = opening.person, opening.context
+        return {"person_sourcedid": person.sourcedid, "course_section_sourcedid": context.sourcedid}
+
+    def presentation(self, opening: Opening) -> Claims | None:
+        return {"document_target": "iframe", "return_url": opening.base_url + "/_return", "locale": "en"}
+
+    def tool_platform(self, opening: Opening) -> Claims | None:
+        return {"guid": hex_id(opening.base_url, 32), "name": self.site, "url": opening.base_url, "version": "1"}
+
+    def custom(self, opening: Opening) -> dict[str, str | None]:
+        """The tool's parameters, then the link's; a variable this LMS does not know stays as it is written."""
+        known = self.variables(opening)
+        asked = {**opening.tool.custom, **(opening.link.custom if opening.link else {})}
+        return {name: known.get(value, value) for name, value in asked.items()}
+
+    def variables(self, opening: Opening) -> Mapping[str, str | None]:
+        """Substitution variables and their values, None where this launch has none. Core spec, appendix B."""
+        person, context, link = opening.person, opening.context, opening.link
+        return {
+            "$User.id": self.person_id(person),
+            "$User.username": person.slug,
+            "$Person.sourcedId": person.sourcedid,
+            "$Person.name.full": person.name,
+            "$Context.id": self.context_id(context),
+            "$Context.title": context.title,
+            "$Context.label": context.label,
+            "$Context.id.history": "",
+            "$ResourceLink.id": link and self.link_id(link),
+            "$ResourceLink.title": link and link.title,
+        }
+
+    def grade_service(self, opening: Opening) -> Claims | None:
+        items = f"{opening.base_url}/contexts/{opening.context.number}/line_items"
+        graded = opening.link is not None and opening.link.maximum is not None
+        item = {"lineitem": f"{items}/{opening.link.number}"} if opening.link and graded else {}
+        return {"scope": list(AGS_SCOPES), "lineitems": items, **item}
+
+    def roster_service(self, opening: Opening) -> Claims | None:
+        url = f"{opening.base_url}/contexts/{opening.context.number}/memberships"
+        return {"context_memberships_url": url, "service_versions": ["2.0"]}
+
+    def deep_linking(self, opening: Opening) -> Claims:
+        return {
+            "deep_link_return_url": f"{opening.base_url}/_deep_link?context={opening.context.slug}",
+            "accept_types": ["ltiResourceLink", "link"],
+            "accept_presentation_document_targets": ["iframe", "window"],
+            "accept_multiple": True,
+            "accept_lineitem": True,
+            "data": opening.serial,
+        }
+
+
+def hex_id(text: str, length: int) -> str:
+    """`length` (at most 64) hex digits that always come out the same for `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

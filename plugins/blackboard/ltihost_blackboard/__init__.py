@@ -1,0 +1,1 @@
+"""Blackboard for ltihost."""

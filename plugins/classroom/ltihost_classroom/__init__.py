@@ -1,0 +1,1 @@
+"""Google Classroom for ltihost."""
