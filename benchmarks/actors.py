@@ -30,8 +30,10 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """A launch that was let in ends on a page or is sent on; every tool here refuses with 4xx or 5xx."""
-        return self.status in (200, 302, 303)
+        """A launch that was let in is sent on with a one-time code (the host) or ends on a page that says so."""
+        if self.status == 303:
+            return "code=" in self.location
+        return self.status == 200 and b"<title>Launched" in self.body
 
     @property
     def location(self) -> str:
@@ -79,7 +81,6 @@ class Browser(asyncio.Protocol):
         return await self._answer
 
     async def _connect(self, host: str, port: int) -> None:
-        # A server that restarts or has its hands full may not listen yet.
         self._transport, _ = await asyncio.get_running_loop().create_connection(lambda: self, host, port)
         self._parser = httptools.HttpResponseParser(self)
 
@@ -191,8 +192,8 @@ class Platform:
         self.key_set_fetches += 1
         public = RSAKey.import_key(self.key.public_key()).as_dict(private=False)
         body = json.dumps({"keys": [{**public, "kid": self.kid, "alg": "RS256", "use": "sig"}]}).encode()
-        head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: max-age=3600\r\nConnection: close\r\n"
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        head = ["HTTP/1.1 200 OK", "Content-Type: application/json", "Cache-Control: max-age=3600", "Connection: close"]
+        writer.write("\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body)
         await writer.drain()
         writer.close()
 

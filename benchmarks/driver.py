@@ -1,7 +1,7 @@
 """Drives launches against one tool: what it must refuse, how fast it is, what it costs.
 
-The driver is a process of its own: nothing of it runs in a tool, and only the tool (and the database beside it) is
-measured. One launch is a login request, its redirect, an id_token signed while the clock stands still, and a post.
+The driver is a process of its own: only the tool and the database beside it are measured. One launch is a login
+request, its redirect, an id_token signed while the clock stands still, and a post.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Round:
 # One launch, step by step
 
 
-async def login(platform: Platform, browser: Browser, tool: Target, number: int, deployment: str = DEPLOYMENT_ID) -> Flow:
+async def login(
+    platform: Platform, browser: Browser, tool: Target, number: int, deployment: str = DEPLOYMENT_ID
+) -> Flow:
     begun = time.perf_counter()
     answer = await browser.get(tool.login_url, platform.login_hint(tool.launch_url, deployment))
     seconds = time.perf_counter() - begun
@@ -146,16 +148,16 @@ _FORGERIES: dict[str, Callable[[Platform, Flow], None]] = {
 ATTEMPTS = (*_FORGERIES, "same token twice")
 
 
-async def check(platform: Platform, tool: Target) -> dict[str, int]:
-    """Make the nine attempts, an honest launch before each. The HTTP status that each was answered with."""
+async def check(platform: Platform, tool: Target) -> dict[str, Answer]:
+    """Make the nine attempts, an honest launch before each. How each was answered."""
     browser, answers = Browser(), {}
     for name, forge in _FORGERIES.items():
         await _honest_launch(platform, browser, tool)
         flow = await login(platform, browser, tool, 0, _ELSEWHERE if name == "other deployment" else DEPLOYMENT_ID)
         forge(platform, flow)
-        answers[name] = (await post(platform, browser, flow)).status
+        answers[name] = await post(platform, browser, flow)
     flow = await _honest_launch(platform, browser, tool)
-    answers["same token twice"] = (await post(platform, browser, flow)).status
+    answers["same token twice"] = await post(platform, browser, flow)
     browser.close()
     return answers
 
@@ -188,7 +190,9 @@ async def run_round(platform: Platform, tool: Target, launches: int, browsers: i
     return Round(cpu, store, launches / elapsed, *latency, pss, fetched)
 
 
-async def _run_batch(platform: Platform, tool: Target, crew: Sequence[Browser], numbers: range) -> tuple[list[Flow], float]:
+async def _run_batch(
+    platform: Platform, tool: Target, crew: Sequence[Browser], numbers: range
+) -> tuple[list[Flow], float]:
     flows: list[Flow] = []
 
     async def one_login(browser: Browser, number: int) -> None:

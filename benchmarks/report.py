@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from actors import Answer
 from driver import ATTEMPTS, Exam, Round
 from tools import Tool
 
@@ -26,15 +27,16 @@ class Result:
     """One tool: how it answered the nine attempts, and its rounds."""
 
     tool: Tool
-    answers: Mapping[str, int]
-    rounds: Sequence[Round]
+    answers: Mapping[str, Answer]
+    rounds: list[Round]
 
     def median(self, figure: str) -> float:
-        return statistics.median(getattr(round_, figure) for round_ in self.rounds)
+        values: list[float] = [getattr(round_, figure) for round_ in self.rounds]
+        return statistics.median(values)
 
     @property
     def refused(self) -> int:
-        return sum(status >= 400 for status in self.answers.values())
+        return sum(not answer.accepted for answer in self.answers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +84,38 @@ def _of_a_host(name: str, result: Result) -> list[Verdict]:
 
 
 def refusals(results: Mapping[str, Result]) -> str:
-    head = ["attempt", *results]
-    rows = [[attempt, *(_word(result.answers[attempt]) for result in results.values())] for attempt in ATTEMPTS]
-    return _table(head, rows)
+    return _table(
+        [
+            {"attempt": attempt} | {name: _word(result.answers[attempt]) for name, result in results.items()}
+            for attempt in ATTEMPTS
+        ]
+    )
 
 
-def _word(status: int) -> str:
-    return f"refused {status}" if status >= 400 else f"ACCEPTED {status}"
-
-
-_HEAD = ["tool", "CPU ms", "min-max", "store ms", "total", "of PyLTI1p3", "launches/s", "p50/p95/p99 ms", "PSS MiB", "ready s", "key sets"]
+def _word(answer: Answer) -> str:
+    return f"{'ACCEPTED' if answer.accepted else 'refused'} {answer.status}"
 
 
 def figures(results: Mapping[str, Result]) -> str:
     yardstick = results["PyLTI1p3"].median("total") if "PyLTI1p3" in results else None
-    return _table(_HEAD, [_row(name, result, yardstick) for name, result in results.items()])
+    return _table([_row(name, result, yardstick) for name, result in results.items()])
 
 
-def _row(name: str, result: Result, yardstick: float | None) -> list[str]:
+def _row(name: str, result: Result, yardstick: float | None) -> dict[str, str]:
     cpus = [round_.cpu for round_ in result.rounds]
-    return [
-        name,
-        f"{result.median('cpu'):.2f}",
-        f"{min(cpus):.2f}-{max(cpus):.2f}",
-        f"{result.median('store'):.2f}" if result.tool.store_pid else "-",
-        f"{result.median('total'):.2f}",
-        f"{result.median('total') / yardstick:.2f}" if yardstick else "-",
-        f"{result.median('rate'):.0f}",
-        "/".join(f"{result.median(figure):.1f}" for figure in ("p50", "p95", "p99")),
-        f"{result.median('pss'):.0f}",
-        f"{result.tool.ready:.2f}",
-        f"{result.median('key_set_fetches'):.0f}",
-    ]
+    return {
+        "tool": name,
+        "CPU ms": f"{result.median('cpu'):.2f}",
+        "min-max": f"{min(cpus):.2f}-{max(cpus):.2f}",
+        "store ms": f"{result.median('store'):.2f}" if result.tool.store_pid else "-",
+        "total": f"{result.median('total'):.2f}",
+        "of PyLTI1p3": f"{result.median('total') / yardstick:.2f}" if yardstick else "-",
+        "launches/s": f"{result.median('rate'):.0f}",
+        "p50/p95/p99 ms": "/".join(f"{result.median(figure):.1f}" for figure in ("p50", "p95", "p99")),
+        "PSS MiB": f"{result.median('pss'):.0f}",
+        "ready s": f"{result.tool.ready:.2f}",
+        "key sets": f"{result.median('key_set_fetches'):.0f}",
+    }
 
 
 def exam(result: Exam) -> str:
@@ -136,10 +138,16 @@ def as_json(results: Mapping[str, Result]) -> dict[str, Any]:
 
 def _as_json(result: Result) -> dict[str, Any]:
     medians = {figure: result.median(figure) for figure in _FIGURES}
-    return {"answers": dict(result.answers), "ready": result.tool.ready, **medians}
+    answers = {attempt: _word(answer) for attempt, answer in result.answers.items()}
+    return {"answers": answers, "ready": result.tool.ready, **medians}
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+def _table(rows: list[dict[str, str]]) -> str:
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(_padded(line, widths) for line in lines)
+
+
+def _padded(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

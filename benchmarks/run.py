@@ -29,7 +29,8 @@ def main() -> int:
         uvloop.run(launches(options) if options.benchmark == "launches" else exam(options))
     except* BrokenError as broken:
         faults = [str(fault) for fault in broken.exceptions]
-    print(*faults, sep="\n", file=sys.stderr, end="")
+    for fault in faults:
+        print(fault, file=sys.stderr)
     return 1 if faults else 0
 
 

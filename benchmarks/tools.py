@@ -66,16 +66,17 @@ def running(plan: Plan, folder: Path) -> Iterator[Tool]:
 
 def host(bench: Bench, workers: int = 1) -> Plan:
     """ltihost with everything on, set up and served by its own command."""
-    return _host(bench, "host", {"LTIHOST_DATABASE_URL": f"sqlite:///{bench.folder}/host.db"}, None, workers)
+    return _host(bench, "host", {"LTIHOST_DATABASE_URL": f"sqlite:///{bench.folder}/host.db"}, None, workers=workers)
 
 
 def host_postgres(bench: Bench) -> Plan:
     assert bench.postgres is not None
     owner = bench.postgres.create("host")
-    return _host(bench, "host (PostgreSQL)", {"LTIHOST_DATABASE_URL": owner, "LTIHOST_MIGRATE_URL": owner}, bench.postgres.pid, 1)
+    database = {"LTIHOST_DATABASE_URL": owner, "LTIHOST_MIGRATE_URL": owner}
+    return _host(bench, "host (PostgreSQL)", database, bench.postgres.pid, workers=1)
 
 
-def _host(bench: Bench, name: str, database: dict[str, str], store_pid: int | None, workers: int) -> Plan:
+def _host(bench: Bench, name: str, database: dict[str, str], store_pid: int | None, *, workers: int) -> Plan:
     port = free_port()
     environment = {
         "LTIHOST_BASE_URL": f"http://127.0.0.1:{port}",

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from queue import SimpleQueue
-from typing import Any
 
 from floors.tool import Accept, Accepted, RefusedError, build_app
 from sqlalchemy import (
@@ -44,7 +43,10 @@ launches = Table(
     "launch", metadata,
     Column("id", Text, primary_key=True), Column("person", ForeignKey("person.id")), Column("claims", Text), Column("at", Float),
 )  # fmt: skip
-audit = Table("audit", metadata, Column("id", Integer, primary_key=True), Column("what", Text), Column("launch", Text), Column("at", Float))
+audit = Table(
+    "audit", metadata,
+    Column("id", Integer, primary_key=True), Column("what", Text), Column("launch", Text), Column("at", Float),
+)  # fmt: skip
 
 _nonce = upsert(nonces).on_conflict_do_nothing()
 _person = upsert(people)
@@ -102,7 +104,7 @@ def _store(connection: Connection, work: Accepted) -> bool:
     now, launch_id = time.time(), secrets.token_urlsafe(16)
     if not connection.execute(_nonce, {"hash": work.nonce, "seen_at": now}).rowcount:
         return False
-    person: dict[str, Any] = {"registration": work.registration, "subject": work.subject, "name": work.name, "email": work.email}
+    person = {name: getattr(work, name) for name in ("registration", "subject", "name", "email")}
     person_id = connection.execute(_person, {**person, "seen_at": now}).scalar_one()
     connection.execute(_launch, {"id": launch_id, "person": person_id, "claims": work.claims, "at": now})
     connection.execute(_audit, {"what": "launch.accepted", "launch": launch_id, "at": now})

@@ -64,8 +64,9 @@ class Accepted:
 Accept = Callable[[Accepted], Awaitable[None]]
 
 _secret = secrets.token_bytes(32)
-_registrations = {(r["issuer"], r["client_id"]): Registration(**r) for r in json.loads(os.environ["FLOOR_REGISTRATIONS"])}
-_numbers = {registration: number for number, registration in enumerate(_registrations.values())}
+_known = [Registration(**fields) for fields in json.loads(os.environ["FLOOR_REGISTRATIONS"])]
+_registrations = {(registration.issuer, registration.client_id): registration for registration in _known}
+_numbers = {registration: number for number, registration in enumerate(_known)}
 _keys: dict[tuple[str, str], RSAKey] = {}
 _fetched: dict[str, float] = {}
 
@@ -96,7 +97,8 @@ async def login(request: Request) -> Response:
         "nonce": nonce, "state": _seal(f"{_numbers[registration]}.{flow}.{expires}.{_digest(nonce)}.{_digest(browser)}"),
     }  # fmt: skip
     answer = RedirectResponse(f"{registration.auth_url}?{urlencode(sent)}", 302)
-    answer.headers["set-cookie"] = f"__Host-{flow}={browser}; Path=/; Max-Age=600; Secure; HttpOnly; SameSite=None; Partitioned"
+    cookie = f"__Host-{flow}={browser}; Path=/; Max-Age={STATE_SECONDS}; Secure; HttpOnly; SameSite=None; Partitioned"
+    answer.headers["set-cookie"] = cookie
     return answer
 
 
@@ -118,7 +120,7 @@ def _redeem_state(state: str, cookies: dict[str, str]) -> tuple[Registration, st
         raise RefusedError("state expired")
     if not hmac.compare_digest(_digest(cookies.get(f"__Host-{flow}", "")), browser_digest):
         raise RefusedError("another browser")
-    return list(_registrations.values())[int(number)], nonce_digest
+    return _known[int(number)], nonce_digest
 
 
 async def _verify(token: str, registration: Registration) -> dict[str, Any]:

@@ -103,16 +103,16 @@ def read_context_types(value: object) -> tuple[str, ...]:
 
 
 def read_custom(claims: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Custom parameters as text, and the names of those whose variable the platform did not resolve. Core spec 5.4.6."""
+    """Custom parameters as text, and the names of those that were not filled in: null, or still the variable's own
+    name. Core spec 5.4.6."""
     custom: dict[str, str] = {}
     unresolved: list[str] = []
     for key, value in members(claims.get(CUSTOM)).items():
-        if value is None:
-            continue
-        text = value if isinstance(value, str) else _stringify(value)
-        if unresolved_variable(text):
-            unresolved.append(clean(key, MAX_ID) or "")
-        elif name := clean(key, MAX_ID):
+        name = clean(key, MAX_ID)
+        text = value if value is None or isinstance(value, str) else _stringify(value)
+        if name and (text is None or unresolved_variable(text)):
+            unresolved.append(name)
+        elif name and text is not None:
             custom[name] = clean(text, MAX_CUSTOM) or ""
     return custom, tuple(unresolved)
 

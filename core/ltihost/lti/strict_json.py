@@ -12,27 +12,27 @@ MAX_DEPTH = 32
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]+|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-class NotStrict(ValueError):
+class StrictJsonError(ValueError):
     """The text is no JSON, or JSON that cannot be used."""
 
 
-class DuplicateMember(NotStrict):
+class DuplicateMemberError(StrictJsonError):
     """An object names a member twice, so that two readers could see two things."""
 
 
 def read_json(raw: bytes) -> Any:
-    """The value that the UTF-8 text `raw` stands for. Raises NotStrict or DuplicateMember, nothing else.
+    """The value that the UTF-8 text `raw` stands for. Raises StrictJsonError or DuplicateMemberError, nothing else.
 
     Lone surrogates that were escaped (`\\ud800`) pass; whoever stores or shows a text deals with them.
     """
     if _depth(raw) > MAX_DEPTH:
-        raise NotStrict(f"nested deeper than {MAX_DEPTH} levels")
+        raise StrictJsonError(f"nested deeper than {MAX_DEPTH} levels")
     try:
         return _DECODER.decode(raw.decode("utf-8"))
-    except NotStrict:
+    except StrictJsonError:
         raise
     except ValueError as error:
-        raise NotStrict("not JSON") from error
+        raise StrictJsonError("not JSON") from error
 
 
 def shown(value: object, limit: int = 200) -> str:
@@ -62,18 +62,18 @@ def _exact_depth(raw: bytes) -> int:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise DuplicateMember("a member comes twice")
+        raise DuplicateMemberError("a member comes twice")
     return members
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise NotStrict(f"{name} is no JSON")
+    raise StrictJsonError(f"{name} is no JSON")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise NotStrict("a number is out of range")
+        raise StrictJsonError("a number is out of range")
     return value
 
 

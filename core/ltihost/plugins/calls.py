@@ -39,7 +39,8 @@ class Calls:
         """The claims as the spec means them. Raises Refused (`plugin_error`) if a plugin fails."""
         current = claims
         for key, function in self._for_binding("normalise_claims", binding):
-            answer = self._call(key, "normalise_claims", binding, function, claims=_copy(current), binding=binding)
+            arguments = {"claims": _copy(current), "binding": binding}
+            answer = self._call(key, "normalise_claims", binding, function, arguments)
             if answer is None:
                 continue
             if not isinstance(answer, Mapping):
@@ -51,7 +52,8 @@ class Calls:
         """The roles in the host's closed set. What a plugin invents (a role that was not sent) is left out."""
         current = read_roles(roles)
         for key, function in self._for_binding("map_roles", binding):
-            answer = self._call(key, "map_roles", binding, function, roles=list(roles), binding=binding)
+            arguments = {"roles": list(roles), "binding": binding}
+            answer = self._call(key, "map_roles", binding, function, arguments)
             if answer is not None:
                 current = _permitted(key, answer, roles)
         return current
@@ -60,7 +62,7 @@ class Calls:
         """Tell every plugin of the binding. Nothing that a plugin does here can undo or delay the launch for long."""
         for key, function in self._for_binding("launch_accepted", launch.binding):
             try:
-                answer = self._call(key, "launch_accepted", launch.binding, function, launch=launch)
+                answer = self._call(key, "launch_accepted", launch.binding, function, {"launch": launch})
                 if inspect.isawaitable(answer):
                     await asyncio.wait_for(answer, EVENT_SECONDS)
             except Refused:
@@ -94,7 +96,7 @@ class Calls:
         return plugin is None or plugin.manifest.kind == "lms"
 
     @staticmethod
-    def _call(key: str, hook: str, binding: Binding, function: Callable[..., Any], **arguments: Any) -> Any:
+    def _call(key: str, hook: str, binding: Binding, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         started = time.monotonic()
         try:
             return function(arguments)

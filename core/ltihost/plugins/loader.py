@@ -125,7 +125,7 @@ def _check_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
             raise PluginRefused("unknown_hook", f"{name} is no hook of this host")
         if inspect.iscoroutinefunction(function):
             raise PluginRefused("hook_async", f"{name} must be a plain function")
-        options = manager.parse_hookimpl_opts(module, name) or {}
+        options: Mapping[str, Any] = manager.parse_hookimpl_opts(module, name) or {}
         if options.get("wrapper") or options.get("hookwrapper"):
             raise PluginRefused("hook_wrapper", f"{name} is a wrapper; hooks may not wrap others")
 

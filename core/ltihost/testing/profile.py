@@ -14,6 +14,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ltihost.testing.parts import (
+    AuthRequest,
+    Context,
+    ErrorPost,
+    Kind,
+    Link,
+    Look,
+    Message,
+    Opening,
+    Page,
+    Person,
+    Tool,
+)
+
+__all__ = [
+    "AGS",
+    "AGS_SCOPES",
+    "DEEP_LINKING",
+    "FIXED_PARAMETERS",
+    "INSTITUTION",
+    "LIS_V2",
+    "LTI",
+    "MEMBERSHIP",
+    "NRPS",
+    "SYSTEM",
+    "TEACHING_ASSISTANT",
+    "TEST_USER",
+    "AuthRequest",
+    "Claims",
+    "Context",
+    "ErrorPost",
+    "Kind",
+    "Link",
+    "Look",
+    "Message",
+    "Opening",
+    "Page",
+    "Person",
+    "Profile",
+    "Tool",
+    "hex_id",
+]
+
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 AGS_SCOPES = tuple(
@@ -26,181 +69,10 @@ LIS_V2 = "http://purl.imsglobal.org/vocab/lis/v2/"
 MEMBERSHIP = LIS_V2 + "membership#"
 INSTITUTION = LIS_V2 + "institution/person#"
 SYSTEM = LIS_V2 + "system/person#"
+TEACHING_ASSISTANT = LIS_V2 + "membership/Instructor#TeachingAssistant"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
 
 Claims = dict[str, Any]
-Message = Literal["LtiResourceLinkRequest", "LtiDeepLinkingRequest"]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody with an account. `slug` names them in campus URLs; `number` is what their ids are made from.
-
-    `everywhere` are role URIs that hold outside any context. An anonymous person has no `sub`, name or roles.
-    """
-
-    slug: str
-    number: int
-    given_name: str
-    family_name: str
-    sourcedid: str = ""
-    everywhere: tuple[str, ...] = ()
-    anonymous: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.given_name} {self.family_name}".strip()
-
-    @property
-    def email(self) -> str:
-        return f"{self.slug}@campus.example"
-
-    @property
-    def initials(self) -> str:
-        return (self.given_name[:1] + self.family_name[:1]).upper()
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link to the tool. `maximum` are its points, None if it is not graded; `target` is its own URL, if any.
-
-    `placement`: "content" stands in the context's list, "embed" on the page of embeds, "navigation" in the context's
-    menu, where no real resource link is behind it.
-    """
-
-    slug: str
-    number: int
-    title: str
-    description: str = ""
-    maximum: float | None = None
-    placement: Literal["content", "embed", "navigation"] = "content"
-    custom: Mapping[str, str] = field(default_factory=dict)
-    target: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """A course, or the whole institution when `account` is true. `enrolled` maps a person's slug to a kind's key."""
-
-    slug: str
-    number: int
-    label: str
-    title: str
-    sourcedid: str
-    enrolled: Mapping[str, str]
-    links: tuple[Link, ...] = ()
-    account: bool = False
-    summary: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A role as this LMS knows it: how its pages call it, which role URIs it sends, whether it may choose content."""
-
-    label: str
-    roles: tuple[str, ...] = ()
-    picks: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Colours of the LMS's pages (any CSS colour) and where its navigation stands.
-
-    "rail": narrow dark bar at the left; "topbar": bar across the top; "panel": wide bar at the left and the context as
-    a sheet above it; "plain": a light bar at the left.
-    """
-
-    accent: str = "#0f766e"
-    accent_ink: str = "#ffffff"
-    chrome: str = "#ffffff"
-    chrome_ink: str = "#1f2937"
-    ground: str = "#f6f7f9"
-    layout: Literal["rail", "topbar", "panel", "plain"] = "plain"
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool as an LMS stores it. `custom` are parameters that every launch carries (variables allowed)."""
-
-    client_id: str
-    deployment_id: str
-    login_url: str
-    launch_url: str
-    redirect_uris: tuple[str, ...]
-    jwks_url: str
-    target_link_uri: str
-    name: str
-    custom: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """One launch on its way: a person opens a link (or asks to choose content) with a tool.
-
-    `serial` is random and names this launch, `now` are Unix seconds by the LMS's clock, `names` says whether names and
-    e-mail may leave, `storage` whether the login offers platform storage.
-    """
-
-    base_url: str
-    tool: Tool
-    person: Person
-    context: Context
-    link: Link | None
-    message: Message
-    serial: str
-    now: int
-    names: bool = True
-    storage: bool = True
-
-    @property
-    def kind(self) -> str | None:
-        return self.context.enrolled.get(self.person.slug)
-
-    @property
-    def picking(self) -> bool:
-        return self.message == "LtiDeepLinkingRequest"
-
-    @property
-    def target(self) -> str:
-        return (self.link and self.link.target) or self.tool.target_link_uri
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The LMS shows a page of its own; the tool hears nothing."""
-
-    status: int
-    title: str
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorPost:
-    """The LMS posts an error to the tool's redirect URI. OpenID Connect Core 3.1.2.6."""
-
-    error: str
-    description: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AuthRequest:
-    """What reached the authorisation endpoint, and what the LMS remembers of it.
-
-    `opening` is the launch that the message hint names, None if there is none. `spent`: it was answered before.
-    `late`: the hint is older than this LMS keeps it. `signed_in`: the slug of the person the browser's own LMS session
-    belongs to, None without one.
-    """
-
-    params: Mapping[str, str]
-    opening: Opening | None
-    spent: bool = False
-    late: bool = False
-    signed_in: str | None = None
-
-    def lacks(self, *names: str) -> list[str]:
-        """Those of `names` that are absent or empty."""
-        return [name for name in names if not self.params.get(name)]
-
 
 #: What OpenID Connect and LTI want of an authorisation request, word for word. Security Framework 5.1.1.2.
 FIXED_PARAMETERS = {
@@ -369,7 +241,7 @@ class Profile:
 
     def resource_link(self, opening: Opening) -> Claims | None:
         link = opening.link
-        return link and {"id": self.link_id(link), "title": link.title, "description": link.description}
+        return {"id": self.link_id(link), "title": link.title, "description": link.description} if link else None
 
     def lis(self, opening: Opening) -> Claims | None:
         person, context = opening.person, opening.context
@@ -399,8 +271,8 @@ class Profile:
             "$Context.title": context.title,
             "$Context.label": context.label,
             "$Context.id.history": "",
-            "$ResourceLink.id": link and self.link_id(link),
-            "$ResourceLink.title": link and link.title,
+            "$ResourceLink.id": self.link_id(link) if link else None,
+            "$ResourceLink.title": link.title if link else None,
         }
 
     def grade_service(self, opening: Opening) -> Claims | None:

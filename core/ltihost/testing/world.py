@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from ltihost.testing.profile import MEMBERSHIP, SYSTEM, TEST_USER, Context, Kind, Link, Person, Profile
+from ltihost.testing.profile import (
+    MEMBERSHIP,
+    SYSTEM,
+    TEACHING_ASSISTANT,
+    TEST_USER,
+    Context,
+    Kind,
+    Link,
+    Person,
+    Profile,
+)
 
 #: Names are as names are: with apostrophes, accents and more than two words.
 _PEOPLE = (
-    Person("sam", 2, "Sam", "Whitfield"),
     Person("tess", 3, "Tess", "Marlow", "E1001"),
     Person("amir", 4, "Amir", "Haddad", "E1002"),
     Person("greta", 5, "Greta", "Lindqvist", "E1003"),
@@ -19,6 +28,7 @@ _PEOPLE = (
     Person("anh", 9, "Thị Ánh", "Nguyễn", "S0003"),
     Person("kofi", 10, "Kofi", "Mensah"),
     Person("olivia", 11, "Olivia", "Park"),
+    Person("sam", 2, "Sam", "Whitfield"),
     Person("preview", 12, "Test", "Student"),
 )
 
@@ -66,17 +76,15 @@ def world(kinds: Collection[str], *, navigation: str | None = None) -> World:
 
 def _context(context: Context, kinds: Collection[str], navigation: str | None) -> Context:
     enrolled = {slug: kind for slug, kind in context.enrolled.items() if kind in kinds}
-    entry = (Link(f"{context.slug}-menu", 90 + context.number, navigation, placement="navigation"),) if navigation else ()
+    entry = (
+        (Link(f"{context.slug}-menu", 90 + context.number, navigation, placement="navigation"),) if navigation else ()
+    )
     return replace(context, enrolled=enrolled, links=context.links + entry)
 
 
 _KINDS = {
     "teacher": Kind("Teacher", (MEMBERSHIP + "Instructor",), picks=True),
-    "assistant": Kind(
-        "Teaching assistant",
-        (MEMBERSHIP + "Instructor", MEMBERSHIP.replace("#", "/Instructor#") + "TeachingAssistant"),
-        picks=True,
-    ),
+    "assistant": Kind("Teaching assistant", (MEMBERSHIP + "Instructor", TEACHING_ASSISTANT), picks=True),
     "designer": Kind("Content developer", (MEMBERSHIP + "ContentDeveloper",), picks=True),
     "student": Kind("Student", (MEMBERSHIP + "Learner",)),
     "observer": Kind("Mentor", (MEMBERSHIP + "Mentor",)),
@@ -88,4 +96,12 @@ _KINDS = {
 def profile() -> Profile:
     """The LMS of the built-in plugin `lti`: it does what the specs say, and nothing else."""
     found = world(_KINDS)
-    return Profile(key="lti", name="LTI 1.3", site="Open Campus", people=found.people, contexts=found.contexts, kinds=_KINDS)
+    return Profile(
+        key="lti",
+        name="LTI 1.3",
+        site="Open Campus",
+        people=found.people,
+        contexts=found.contexts,
+        kinds=_KINDS,
+        storage_frame="_parent",
+    )

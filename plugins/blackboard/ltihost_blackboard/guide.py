@@ -39,7 +39,7 @@ NEVER_DELETE = (
 
 
 def guide(urls: ToolUrls) -> Guide:
-    """The click paths of both people and three documents, filled in with the host's URLs."""
+    """The click paths of both people and their documents, filled in with the host's URLs."""
     return Guide(
         steps=(
             (

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ltihost.plugins import Binding, Manifest, Preset, hookimpl
-
 from ltihost_blackboard.claims import normalise
 from ltihost_blackboard.guide import HELP, guide
 from ltihost_blackboard.roles import Settings, with_course_roles

@@ -63,7 +63,7 @@ def guide(urls: ToolUrls) -> Guide:
             (
                 "Tell the host: `ltihost registration set ID issuer=https://canvas.instructure.com client-id=NUMBER`. A beta or "
                 "test Canvas has the issuer `https://canvas.beta.instructure.com` or `https://canvas.test.instructure.com`; the "
-                "endpoint URLs follow from these three."
+                "endpoint URLs follow from the issuer."
             ),
             (
                 "Only for a Canvas that you run yourselves: give the endpoints too, since its issuer is often "

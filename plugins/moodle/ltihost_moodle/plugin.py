@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ltihost.plugins import Manifest, Preset, hookimpl
-
 from ltihost_moodle.claims import normalise
 from ltihost_moodle.guide import HELP, guide
 

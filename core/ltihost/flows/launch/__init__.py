@@ -149,5 +149,5 @@ def _as_refused(attempt: OpenAttempt, error: Exception) -> Refused:
     if isinstance(error, Busy):
         return Refused("busy", "replay", received=error.code)
     if not isinstance(error, LtihostError):
-        log.exception("launch.failed", code=attempt.code)
+        log.error("launch.failed", code=attempt.code, exc_info=error)
     return Refused("unexpected", "replay", received=type(error).__name__)

@@ -1,0 +1,1 @@
+"""The commands of `ltihost`, one module per noun. `ltihost.cli` is their table."""

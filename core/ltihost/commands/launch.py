@@ -1,0 +1,114 @@
+"""`ltihost launch`: what became of each login and launch, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from ltihost.commands import output
+from ltihost.commands.output import plain
+from ltihost.explain import QUESTIONS, Explanation
+from ltihost.records import Attempt, Check
+
+_ENDS = {"accepted": "was accepted", "refused": "was refused", "waiting": "waited for the browser"}
+_MARKS = {"passed": ("✓", "+", "green"), "failed": ("✗", "x", "bold red"), "not_reached": ("·", "-", "dim")}
+
+
+def explanation_json(explanation: Explanation) -> dict[str, Any]:
+    """The JSON form of an explanation."""
+    attempt, tenant, registration, refusal = (
+        explanation.attempt, explanation.tenant, explanation.registration, explanation.refusal,
+    )  # fmt: skip
+    return {
+        **attempt_json(attempt),
+        "tenant": tenant and {"id": tenant.id, "slug": tenant.slug, "name": tenant.name},
+        "registration": registration and {
+            "id": registration.id, "name": registration.name, "issuer": registration.issuer,
+            "client_id": registration.client_id, "state": registration.state,
+        },
+        "lms": explanation.lms,
+        "checks": [_check_json(check) for check in attempt.checks],
+        "cause": refusal and refusal.cause,
+        "fix": refusal and refusal.fix,
+        "where": refusal and refusal.where,
+        "warnings": list(attempt.warnings),
+        "remote_address": attempt.remote_address,
+        "user_agent": attempt.user_agent,
+        "user_id": attempt.user_id,
+    }  # fmt: skip
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    """The JSON form of an attempt in a list."""
+    return {
+        "id": attempt.id,
+        "code": attempt.code,
+        "at": output.iso(attempt.at),
+        "kind": attempt.kind,
+        "outcome": attempt.outcome,
+        "refusal": attempt.refusal,
+        "tenant_id": attempt.tenant_id,
+        "registration_id": attempt.registration_id,
+        "deployment_id": attempt.deployment_id,
+        "message": attempt.message,
+        "rung": attempt.rung,
+    }
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """The story of one attempt, for people."""
+    attempt, screen = explanation.attempt, output.console()
+    output.say((f"{attempt.kind.capitalize()} {attempt.code} {_ENDS[attempt.outcome]}", "bold"), f", {output.moment(attempt.at)}")
+    screen.print()
+    output.facts([(name, value) for name, value in _surroundings(explanation) if value])
+    screen.print()
+    for check in attempt.checks:
+        _print_check(screen, check)
+    if advice := [(name, text) for name, text in _advice(explanation) if text]:
+        screen.print()
+        output.facts(advice)
+
+
+def _surroundings(explanation: Explanation) -> list[tuple[str, str | None]]:
+    attempt, registration, tenant = explanation.attempt, explanation.registration, explanation.tenant
+    return [
+        ("Code", explanation.refusal and explanation.refusal.code),
+        ("LMS", " ".join(filter(None, (explanation.lms, registration and registration.issuer))) or None),
+        ("Registration", registration and f"{registration.id} {registration.name}"),
+        ("Deployment", attempt.deployment_id),
+        ("Organisation", tenant and f"{tenant.slug} {tenant.name}"),
+        ("Message", attempt.message),
+        ("Recognised by", attempt.rung),
+        ("Person", attempt.user_id),
+        ("Address", attempt.remote_address),
+        ("Browser", attempt.user_agent),
+        ("Attempt", attempt.id),
+    ]
+
+
+def _advice(explanation: Explanation) -> list[tuple[str, str | None]]:
+    refusal = explanation.refusal
+    return [
+        ("Cause", refusal and refusal.cause),
+        ("Fix", refusal and refusal.fix),
+        (f"In {explanation.lms}", refusal and refusal.where and refusal.where.replace("**", "")),
+        ("Warnings", "\n".join(explanation.attempt.warnings)),
+    ]
+
+
+def _print_check(screen: Console, check: Check) -> None:
+    """A check with its question; the one that failed with what was expected and what came."""
+    mark, ascii_mark, style = _MARKS[check.status]
+    sign = ascii_mark if screen.options.ascii_only else mark
+    screen.print(Text.assemble((f"{sign} ", style), (f"{check.name:<14}", style), (QUESTIONS.get(check.name, ""), "dim")))
+    if check.status == "failed":
+        for name, value in (("expected", check.expected), ("received", check.received)):
+            if value is not None:
+                screen.print(Padding(Text.assemble((f"{name}  ", "dim"), plain(value)), (0, 0, 0, 4), expand=False))
+
+
+def _check_json(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "status": check.status, "expected": check.expected, "received": check.received}

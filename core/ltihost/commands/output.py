@@ -1,0 +1,99 @@
+"""What commands say. Results go to standard output, as one JSON document or as text; everything else to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TextIO
+
+import orjson
+import typer
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+#: The option of every command that lists or creates.
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+_PIPE_WIDTH = 1000
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console on `stream` (standard output). Into a pipe it writes whole lines, without colour."""
+    file = stream or sys.stdout
+    width = None if file.isatty() else _PIPE_WIDTH
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def document(value: Any) -> None:
+    """The JSON document."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """A line of the result; a part may be (text, style)."""
+    console().print(_text(*parts))
+
+
+def hint(text: str) -> None:
+    """What to do next, or what is going on. It is no part of the result."""
+    console(sys.stderr).print(_text((text, "dim" if sys.stderr.isatty() else "")))
+
+
+def fail(text: str) -> None:
+    """What is wrong."""
+    console(sys.stderr).print(_text(("ltihost: ", "bold red"), text))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """Rows under their headings; where the terminal is too narrow, each row as a block of lines. `empty` is a hint."""
+    if not rows:
+        hint(empty)
+        return
+    screen = console()
+    found = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    cells = [[plain(cell) for cell in row] for row in rows]
+    for row in cells:
+        found.add_row(*(Text(cell) for cell in row))
+    if Measurement.get(screen, screen.options.update(max_width=_PIPE_WIDTH), found).maximum <= screen.width:
+        screen.print(found)
+        return
+    for row in cells:
+        facts([(column, cell) for column, cell in zip(columns, row, strict=True) if cell])
+        screen.print()
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one pair a line; a long value goes on below itself."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(name, Text(plain(value)))
+    console().print(grid)
+
+
+def plain(value: object) -> str:
+    """A value as people read it, and as no terminal takes it for a command."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value))
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in str(value))
+
+
+def iso(seconds: float) -> str:
+    """A moment for JSON: ISO 8601 in UTC, milliseconds, `Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(seconds: float) -> str:
+    """A moment for people, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _text(*parts: str | tuple[str, str]) -> Text:
+    return Text.assemble(*(plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts))

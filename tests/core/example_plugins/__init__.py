@@ -1,0 +1,1 @@
+"""Plugins of strangers: good, bad and in between."""
