@@ -1,7 +1,7 @@
 """Attempts: every login that was refused and every launch post, with its checks, whatever became of it.
 
-An attempt has its id and its short code before anything is looked at. Refused ones are stored up to a rate, so that
-nobody can fill the database with rubbish; what went unstored is counted and named on the next stored one.
+An attempt has its id and its short code before anything is looked at. The store keeps refused ones up to a rate, so
+that nobody can fill the database with rubbish, and counts the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from starlette.requests import Request
 
 from ltihost.errors import Busy, Refused
 from ltihost.records import HOST, Attempt, Registration, Rung
-from ltihost.settings import Settings
 from ltihost.store.hot import HotPath
 from ltihost.store.ids import new_code, new_id
 from ltihost.trace import Trace
@@ -26,8 +25,7 @@ class OpenAttempt:
     """An attempt under way. Its fields are filled in as they become known."""
 
     def __init__(self, kind: Literal["login", "launch"], request: Request, at: float) -> None:
-        self.id = new_id("lch")
-        self.code = new_code()
+        self.renew()
         self.kind = kind
         self.at = at
         self.trace = Trace()
@@ -38,6 +36,11 @@ class OpenAttempt:
         self.rung: Rung | None = None
         self._remote_address = request.client.host if request.client else None
         self._user_agent = request.headers.get("user-agent", "")[:200] or None
+
+    def renew(self) -> None:
+        """Take a fresh id and code."""
+        self.id = new_id("lch")
+        self.code = new_code()
 
     def end(self, outcome: Literal["accepted", "refused", "waiting"], refused: Refused | None = None) -> Attempt:
         """The attempt as it is stored."""
@@ -61,38 +64,18 @@ class OpenAttempt:
 
 
 class AttemptLog:
-    """Stores attempts that did not end as launches, at a bounded rate."""
+    """Stores attempts that did not end as launches."""
 
-    def __init__(self, hot: HotPath, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(self, hot: HotPath, clock: Callable[[], float]) -> None:
         self._hot = hot
-        self._limits = {"login": settings.login_rows_per_minute, "launch": settings.launch_rows_per_minute}
         self._clock = clock
-        self._minute = 0
-        self._stored: dict[str, int] = {}
-        self._unstored: dict[str, int] = {}
 
     def begin(self, kind: Literal["login", "launch"], request: Request) -> OpenAttempt:
         return OpenAttempt(kind, request, self._clock())
 
-    async def store(
-        self, attempt: OpenAttempt, outcome: Literal["refused", "waiting"], refused: Refused | None
-    ) -> None:
-        """Durable when it returns, unless the rate is exceeded or the database is busy (then it is logged only)."""
-        if not self._admitted(attempt):
-            return
+    async def store(self, attempt: OpenAttempt, outcome: Literal["refused", "waiting"], refused: Refused | None) -> None:
+        """Durable when it returns, unless the database is busy (then it is logged only)."""
         try:
             await self._hot.record_attempts([attempt.end(outcome, refused)])
         except Busy as error:
             log.error("attempt.unstored", code=attempt.code, refusal=refused.code if refused else None, why=error.code)
-
-    def _admitted(self, attempt: OpenAttempt) -> bool:
-        bucket = attempt.kind if attempt.kind == "login" or attempt.registration is None else attempt.registration.id
-        if (minute := int(self._clock() // 60)) != self._minute:
-            self._minute, self._stored = minute, {}
-        if self._stored.get(bucket, 0) >= self._limits[attempt.kind]:
-            self._unstored[bucket] = self._unstored.get(bucket, 0) + 1
-            return False
-        self._stored[bucket] = self._stored.get(bucket, 0) + 1
-        if more := self._unstored.pop(bucket, 0):
-            attempt.trace.warn(f"{more} more attempts were refused before this one and are not listed")
-        return True

@@ -134,12 +134,14 @@ class Outbound:
         _check_form(text, url)
         address = literal(_host(url))
         if address is not None and not is_inside(address, self._networks):
-            raise OutboundRefused("address_refused", f"{text!r} gives an address; it must name its host.")
+            raise OutboundRefused("address_refused", f"{_short(text)} gives an address; it must name its host.")
         port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
         inside_only = url.scheme == "http" or (port != 443 and port not in ports)
         if inside_only and not self._networks:
             code = "url_scheme" if url.scheme == "http" else "url_port"
-            raise OutboundRefused(code, f"{text!r} must begin with https:// and use port 443 or an approved port.")
+            raise OutboundRefused(
+                code, f"{_short(text)} must begin with https:// and use port 443 or an approved port."
+            )
         return url, inside_only
 
     def _request(
@@ -182,7 +184,7 @@ class Outbound:
 
 async def _read(request: httpx2.Request, response: httpx2.Response, limit: int) -> Answer:
     if 300 <= response.status_code < 400:
-        target = ascii(response.headers.get("location", ""))[:200]
+        target = _short(response.headers.get("location", ""))
         text = f"answered with a redirect to {target}; save the URL that answers itself"
         raise _failed("redirect_refused", request, text, response.status_code)
     body = bytearray()
@@ -201,7 +203,12 @@ def _parsed(text: str) -> httpx2.URL:
     try:
         return httpx2.URL(text)
     except (httpx2.InvalidURL, UnicodeError) as error:
-        raise OutboundRefused("url_invalid", f"{ascii(text)[:200]} is not a URL.") from error
+        raise OutboundRefused("url_invalid", f"{_short(text)} is not a URL.") from error
+
+
+def _short(text: str) -> str:
+    """A text from outside, quoted and fit for a message."""
+    return ascii(text)[:200]
 
 
 def _host(url: httpx2.URL) -> str:
@@ -219,7 +226,7 @@ def _check_form(text: str, url: httpx2.URL) -> None:
     }
     for code, found in faults.items():
         if found:
-            raise OutboundRefused(code, f"{ascii(text)[:200]} cannot be used as the URL of a server: {_FAULTS[code]}.")
+            raise OutboundRefused(code, f"{_short(text)} cannot be used as the URL of a server: {_FAULTS[code]}.")
 
 
 _FAULTS = {

@@ -28,12 +28,16 @@ Handler = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Server:
-    """`accepts` counts connections, `requests` holds what was asked; `handler` may be changed at any time."""
+    """`accepts` counts connections, `requests` holds what was asked, `asked` is set by the first request.
+
+    `handler` may be changed at any time.
+    """
 
     handler: Handler
     port: int = 0
     accepts: int = 0
     requests: list[Request] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def url(self, path: str = "/jwks", host: str = "127.0.0.1", scheme: str = "http") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
@@ -44,6 +48,7 @@ class Server:
             while True:
                 request = await _request(reader)
                 self.requests.append(request)
+                self.asked.set()
                 await self.handler(request, writer)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):

@@ -1,7 +1,7 @@
 """A valid id_token for a registration, to which a test then does exactly one thing.
 
-    platform = Platform()
-    token = platform.id_token(claims(registration, nonce="n", now=now) | {"aud": "somebody else"})
+platform = Platform()
+token = platform.id_token(claims(registration, nonce="n", now=now) | {"aud": "somebody else"})
 """
 
 from __future__ import annotations
@@ -84,9 +84,13 @@ def claims(registration: Registration, *, nonce: str, now: float) -> dict[str, A
     }
 
 
-@cache
 def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """The same key for the same arguments: making one takes tens of milliseconds."""
+    return _rsa_key(number, bits)
+
+
+@cache
+def _rsa_key(number: int, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65_537, bits)
 
 
@@ -141,7 +145,11 @@ class Platform:
         return {"alg": self.alg, "typ": "JWT", "kid": self.kid}
 
     def id_token(
-        self, content: Mapping[str, Any] | bytes, *, header: Mapping[str, Any] | bytes | None = None, alg: str | None = None
+        self,
+        content: Mapping[str, Any] | bytes,
+        *,
+        header: Mapping[str, Any] | bytes | None = None,
+        alg: str | None = None,
     ) -> str:
         """Signed with this platform's key; `header` and `content` go in as they are, `alg` is how it is signed."""
         head = self.header() if header is None else header

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from ltihost.app import build_app
 from ltihost.host import Host
 from ltihost.plugins.loader import Plugins, load_plugins
-from ltihost.records import HOST, Attempt
+from ltihost.records import HOST, Application, Attempt, Registration
 from ltihost.settings import Settings
-from ltihost.store import applications, deployments, launches, registrations, tenants
+from ltihost.store import applications, deployments, launches, registrations, tables, tenants
 from tests.flows.key_server import KeyServer
 from tests.flows.platform import CLIENT, DEPLOYMENT, ISSUER, Change, Key, claims
 
@@ -87,14 +89,12 @@ class Rig:
         await self._stack.enter_async_context(self.app.router.lifespan_context(self.app))
         transport = httpx2.ASGITransport(app=self.app, client=("203.0.113.7", 4711))
         self.http = await self._stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url=BASE))
-        self.tenant = await self.operator(tenants.create, "uni", "Uni One", actor=ACTOR)
+        self.tenant = await self.operator(tenants.create, "uni", name="Uni One", actor=ACTOR)
         self.application = await self.operator(
             applications.create, self.tenant.id, "tool", name="Tool", launch_url="https://app.example/tool",
-            picker_url="https://app.example/pick", allowed_targets=(), release=frozenset({"names", "email", "picture"}), actor=ACTOR,
+            picker_url="https://app.example/pick", release=("names", "email", "picture"), actor=ACTOR,
         )  # fmt: skip
-        self.api_key = await self.operator(
-            applications.create_key, self.application.id, tenant_id=None, scopes=frozenset({"launch:exchange"}), actor=ACTOR
-        )
+        self.api_key = await self.key(self.application)
         self.registration = await self.register()
 
     async def stop(self) -> None:
@@ -107,25 +107,35 @@ class Rig:
         self.host.routing.forget()
         return answer
 
-    async def register(self, *, deployments_: tuple[str, ...] = (DEPLOYMENT,), tenant_id: str | None = None, **fields: Any) -> Any:
-        """An active registration; `fields` are those of records.Registration."""
-        values = {
-            "name": "LMS", "plugin": "lti", "issuer": ISSUER, "client_id": CLIENT, "auth_url": AUTH_URL,
-            "token_url": "https://lms.example/token", "jwks_url": self.keys.url,
-        } | fields  # fmt: skip
-        made = await self.operator(
-            registrations.create, tenant_id or self.tenant.id, application_id=self.application.id, actor=ACTOR, **values
-        )
-        made = await self.operator(registrations.approve, made.id, actor=ACTOR)
-        for deployment_id in deployments_:
-            await self.approve(made.id, deployment_id)
-        return made
+    async def key(self, application: Application, *scopes: str) -> str:
+        """A new key of the application, for exchanges unless `scopes` say otherwise."""
+        made = await self.operator(applications.create_key, application, scopes=scopes or ("launch:exchange",), actor=ACTOR)
+        return str(made.key)
 
-    async def approve(self, registration_id: str, deployment_id: str, tenant_id: str | None = None) -> None:
-        await self.operator(
-            deployments.approve, registration_id, deployment_id,
-            tenant_id=tenant_id or self.tenant.id, application_id=self.application.id, actor=ACTOR,
+    async def register(
+        self, deployment_ids: tuple[str, ...] = (DEPLOYMENT,), *, tenant_id: str | None = None,
+        application: Application | None = None, **values: str,
+    ) -> Registration:  # fmt: skip
+        """An active registration; `values` are those of `registration set`, written with underscores."""
+        fields = {
+            "issuer": ISSUER, "client-id": CLIENT, "auth-url": AUTH_URL, "token-url": "https://lms.example/token",
+            "jwks-url": self.keys.url,
+        } | {name.replace("_", "-"): value for name, value in values.items()}  # fmt: skip
+        made = await self.operator(
+            registrations.create, tenant_id or self.tenant.id, plugin="lti", name="LMS",
+            application=application or self.application, values=list(fields.items()), actor=ACTOR,
         )  # fmt: skip
+        for deployment_id in deployment_ids:
+            await self.approve(made.id, deployment_id)
+        approved: Registration = await self.operator(registrations.approve, made.id, actor=ACTOR)
+        return approved
+
+    async def approve(self, registration_id: str, deployment_id: str, **to: Any) -> None:
+        await self.operator(deployments.approve, registration_id, deployment_id, actor=ACTOR, **to)
+
+    async def set(self, registration_id: str, **values: str) -> None:
+        pairs = [(name.replace("_", "-"), value) for name, value in values.items()]
+        await self.operator(registrations.update, registration_id, pairs, actor=ACTOR)
 
     # --- one launch --------------------------------------------------------------------------------------------
 
@@ -193,8 +203,15 @@ class Rig:
 
     async def attempts(self) -> list[Attempt]:
         """Newest first."""
-        page = await self.host.database.run_host(launches.list_attempts)
-        return [replace(attempt) for attempt in page]
+        return await self.host.database.run_host(_attempts)
+
+    async def count(self, table: type[tables.Base], tenant_id: str | None = None) -> int:
+        """Rows of one tenant."""
+        return await self.host.database.run(tenant_id or self.tenant.id, _count, table)
+
+    async def dump(self) -> str:
+        """Every value of every row of every table, as text."""
+        return await self.host.database.run_host(_dump)
 
     async def refused(self, response: httpx2.Response) -> str:
         """The stored reason of this refusal, after checking that the page tells nothing and nobody was let in."""
@@ -208,6 +225,19 @@ class Rig:
         failed = [check.name for check in newest.checks if check.status == "failed"]
         assert len(failed) == 1, newest.checks
         return newest.refusal
+
+
+def _attempts(session: Session) -> list[Attempt]:
+    return [launches.attempt(row) for row in launches.page(session, limit=200).rows]
+
+
+def _count(session: Session, table: type[tables.Base]) -> int:
+    return len(session.scalars(select(table)).all())
+
+
+def _dump(session: Session) -> str:
+    mappers = tables.Base.registry.mappers
+    return "\n".join(repr(row.values()) for mapper in mappers for row in session.scalars(select(mapper.class_)))
 
 
 def code_in(response: httpx2.Response) -> str:

@@ -15,14 +15,14 @@ from lti1p3platform.message_launch import LTIAdvantageMessageLaunchAbstract
 from lti1p3platform.oidc_login import OIDCLoginAbstract
 from lti1p3platform.registration import Registration
 from ltihost.store.database import Database
+from ltihost.testing.serving import listen, port_of, serving
 
 from ltihost.app import build_app
 from ltihost.settings import Settings
-from ltihost.store import applications, deployments, registrations, tenants
+from ltihost.store import applications, registrations, tenants
 from tests.flows.key_server import KeyServer
 from tests.flows.platform import V2, Key
 from tests.flows.rig import Browser
-from tests.served import Served, free_port
 
 ACTOR = "test"
 ISSUER, CLIENT, DEPLOYMENT = "https://foreign.example", "foreign-client", "foreign-deployment"
@@ -69,13 +69,13 @@ class Launch(LTIAdvantageMessageLaunchAbstract):
 @pytest.fixture
 def foreign(settings: Settings) -> Iterator[tuple[Platform, str, str]]:
     """The platform, the base URL of a running host that trusts it, and a key of the application behind the host."""
-    port = free_port()
-    base_url = f"http://localhost:{port}"
+    sockets = listen("127.0.0.1")
+    base_url = f"http://localhost:{port_of(sockets)}"
     here = settings.model_copy(update={"base_url": base_url})
     platform, keys = Platform(base_url=base_url), KeyServer()
     keys.keys = platform.get_jwks()["keys"]
     key = asyncio.run(_set_up(here, keys.url))
-    with Served(build_app(here), port):
+    with serving(build_app(here), sockets, lifespan=True):
         yield platform, base_url, key
     keys.close()
 
@@ -83,25 +83,22 @@ def foreign(settings: Settings) -> Iterator[tuple[Platform, str, str]]:
 async def _set_up(settings: Settings, jwks_url: str) -> str:
     database = Database(settings)
     await database.open()
-    tenant = await database.run_host(tenants.create, "foreign", "Foreign", actor=ACTOR)
+    tenant = await database.run_host(tenants.create, "foreign", name="Foreign", actor=ACTOR)
     application = await database.run_host(
         applications.create, tenant.id, "tool", name="Tool", launch_url="https://app.example/tool",
-        picker_url="https://app.example/pick", allowed_targets=(), release=frozenset({"names"}), actor=ACTOR,
+        picker_url="https://app.example/pick", actor=ACTOR,
     )  # fmt: skip
-    key: str = await database.run_host(
-        applications.create_key, application.id, tenant_id=None, scopes=frozenset({"launch:exchange"}), actor=ACTOR
+    made = await database.run_host(applications.create_key, application, scopes=("launch:exchange",), actor=ACTOR)
+    fields = {
+        "issuer": ISSUER, "client-id": CLIENT, "auth-url": "https://foreign.example/auth",
+        "token-url": "https://foreign.example/token", "jwks-url": jwks_url, "deployment-id": DEPLOYMENT,
+    }  # fmt: skip
+    registration = await database.run_host(
+        registrations.create, tenant.id, plugin="lti", application=application, values=list(fields.items()), actor=ACTOR
     )
-    made = await database.run_host(
-        registrations.create, tenant.id, application_id=application.id, actor=ACTOR, name="Foreign", plugin="lti",
-        issuer=ISSUER, client_id=CLIENT, auth_url="https://foreign.example/auth",
-        token_url="https://foreign.example/token", jwks_url=jwks_url,
-    )  # fmt: skip
-    await database.run_host(registrations.approve, made.id, actor=ACTOR)
-    await database.run_host(
-        deployments.approve, made.id, DEPLOYMENT, tenant_id=tenant.id, application_id=application.id, actor=ACTOR
-    )
+    await database.run_host(registrations.approve, registration.id, actor=ACTOR)
     await database.close()
-    return key
+    return made.key
 
 
 def _launch(platform: Platform, http: httpx2.Client, *, deep_linking: bool = False) -> httpx2.Response:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ltihost.store import deployments, directory, registrations, tenants
+from ltihost.store import deployments, directory, registrations, tables, tenants
 from tests.flows.platform import put
 from tests.flows.rig import ACTOR, OTHER_KEY, Browser, Rig, code_in
 
@@ -42,7 +42,7 @@ async def test_a_launch_is_completed_once_whatever_cookies_are_kept(rig: Rig) ->
     token = rig.token(flow)
     assert (await rig.post(flow, token)).status_code == 303
     assert await rig.refused(await rig.post(flow, token, kept)) == "state_used"
-    assert await rig.host.database.run(rig.tenant.id, directory.count_users) == 1
+    assert await rig.count(tables.User) == 1
 
 
 async def test_of_twenty_posts_at_once_one_is_admitted(rig: Rig) -> None:
@@ -210,13 +210,13 @@ async def test_a_code_is_worth_nothing_once_something_is_off(rig: Rig, code: str
 
 
 async def test_a_token_of_another_client_of_the_same_issuer_is_a_mix_up(rig: Rig) -> None:
-    await rig.register(client_id="client-2", deployments_=())
+    await rig.register((), client_id="client-2")
     assert await rig.refused(await rig.launch(put(aud="client-2"))) == "mix_up"
 
 
 async def test_a_token_of_another_platform_is_refused(rig: Rig) -> None:
     """Signed by B, with B's key and B's name, in a login of A."""
-    other = await rig.register(issuer="https://b.example", client_id="client-1", deployments_=("deployment-1",))
+    other = await rig.register(issuer="https://b.example")
     rig.keys.keys.append(OTHER_KEY.jwk())
     flow = await rig.login()
     token = rig.token(flow, put(iss="https://b.example"), key=OTHER_KEY)

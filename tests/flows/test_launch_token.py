@@ -134,8 +134,8 @@ async def test_no_padding_and_no_white_space(rig: Rig, suffix: str) -> None:
 
 async def test_further_algorithms_and_audiences_only_where_the_registration_says_so(rig: Rig) -> None:
     await rig.register(
-        client_id="client-2", deployments_=("deployment-1",), trusted_audiences=("friend",), leeway=300,
-    )  # fmt: skip
+        client_id="client-2", trusted_audiences="friend", leeway="300"
+    )
     trusted = put(aud=["client-2", "friend"], azp="client-2")
     assert (await rig.launch(trusted, client_id="client-2")).status_code == 303
     assert await rig.refused(await rig.launch(put(aud=[CLIENT, "friend"], azp=CLIENT))) == "audience_untrusted"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ltihost.store import registrations, tenants
+from ltihost.store import launches, registrations, tenants
 from tests.flows.platform import CLIENT, DEPLOYMENT, ISSUER
 from tests.flows.rig import ACTOR, BASE, Rig
 
@@ -117,7 +117,7 @@ async def test_a_parameter_twice_is_refused(rig: Rig) -> None:
 
 
 async def test_several_clients_of_one_issuer(rig: Rig) -> None:
-    second = await rig.register(client_id="client-2", deployments_=("deployment-2",))
+    second = await rig.register(("deployment-2",), client_id="client-2")
     ambiguous = await rig.login(client_id=None, lti_deployment_id=None)
     assert await rig.refused(ambiguous.response) == "ambiguous_registration"
     assert (await rig.login(client_id="client-2")).query["client_id"] == "client-2"
@@ -132,7 +132,7 @@ async def test_one_client_of_an_issuer_needs_no_client_id(rig: Rig) -> None:
 
 
 async def test_a_second_key_set_for_the_same_client_lives_at_its_own_urls(rig: Rig) -> None:
-    second = await rig.register(jwks_url=f"{rig.keys.origin}/other-jwks", deployments_=())
+    second = await rig.register((), jwks_url=f"{rig.keys.origin}/other-jwks")
     assert await rig.refused((await rig.login()).response) == "ambiguous_registration"
     assert (await rig.login(path=f"/r/{second.id}/lti/login")).response.status_code == 302
 
@@ -164,9 +164,10 @@ async def test_logins_write_nothing_and_refused_ones_a_bounded_number(rig: Rig) 
     attempts = await rig.attempts()
     assert len(attempts) == 60
     assert {attempt.refusal for attempt in attempts} == {"unknown_registration"}
+    assert await rig.operator(launches.only_counted, rig.clock.now - 120) == 40
     rig.clock.now += 60
     await rig.login(iss="https://later.example")
-    assert (await rig.attempts())[0].warnings == ("40 more attempts were refused before this one and are not listed",)
+    assert len(await rig.attempts()) == 61
 
 
 async def test_every_login_has_a_cookie_of_its_own_with_all_attributes(rig: Rig) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -43,11 +43,9 @@ class Callers:
     async def _key(self, text: str) -> ApiKey:
         """A key with a wrong checksum is refused without asking the database."""
         parsed = parse_key(text)
-        key = await self._host.database.hot.api_key(parsed[0]) if parsed else None
-        secret_hash = hashlib.sha256((parsed[1] if parsed else "").encode()).digest()
-        now = self._host.clock()
-        good = key is not None and hmac.compare_digest(key.secret_hash, secret_hash)
-        if key is None or not good or key.revoked or (key.expires_at is not None and key.expires_at <= now):
+        key = await self._host.database.hot.api_key(parsed.id) if parsed else None
+        good = key is not None and parsed is not None and hmac.compare_digest(key.secret_hash, parsed.secret_hash)
+        if key is None or not good or key.revoked or (key.expires_at or math.inf) <= self._host.clock():
             raise ApiError(
                 401, "key_invalid", "Send a valid application key as `Authorization: Bearer KEY`.",
                 headers={"WWW-Authenticate": "Bearer"},

@@ -48,6 +48,10 @@ class Base(DeclarativeBase):
         }
     )
 
+    def values(self) -> dict[str, Any]:
+        """The row's columns by name."""
+        return {column.key: getattr(self, column.key) for column in self.__mapper__.column_attrs}
+
 
 class Owned:
     """A table whose rows belong to a tenant: nobody else reads or writes them."""

@@ -81,7 +81,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Colours of the LMS's pages (any CSS colour) and where its navigation stands.
+    """Colours of the LMS's pages (any CSS colour; `mark` is the badge of its name) and where its navigation stands.
 
     "rail": narrow dark bar at the left; "topbar": bar across the top; "panel": wide bar at the left and the context as
     a sheet above it; "plain": a light bar at the left.
@@ -89,6 +89,7 @@ class Look:
 
     accent: str = "#0f766e"
     accent_ink: str = "#ffffff"
+    mark: str = "#0f766e"
     chrome: str = "#ffffff"
     chrome_ink: str = "#1f2937"
     ground: str = "#f6f7f9"
@@ -173,6 +174,11 @@ class AuthRequest:
     spent: bool = False
     late: bool = False
     signed_in: str | None = None
+
+    @property
+    def other_session(self) -> bool:
+        """Whether the browser's session in the LMS is another person's than the launch."""
+        return self.opening is not None and self.signed_in not in (None, self.opening.person.slug)
 
     def lacks(self, *names: str) -> list[str]:
         """Those of `names` that are absent or empty."""

@@ -176,9 +176,7 @@ class Profile:
 
     def someone_else(self, request: AuthRequest, opening: Opening) -> bool:
         """Whether hint or session name another person than the one who opened the link."""
-        if request.params.get("login_hint") != self.login_hint(opening.person):
-            return True
-        return request.signed_in not in (None, opening.person.slug)
+        return request.other_session or request.params.get("login_hint") != self.login_hint(opening.person)
 
     def answer_fields(self, opening: Opening) -> dict[str, str]:
         """What this LMS posts besides `id_token` and `state`."""

@@ -213,7 +213,7 @@ def profile() -> BlackboardProfile:
         people=found.people,
         contexts=found.contexts,
         kinds=KINDS,
-        look=Look("#6d28d9", "#ffffff", "#1f1b24", "#ffffff", "#f4f3f6", "panel"),
+        look=Look("#6d28d9", "#ffffff", "#6d28d9", "#1f1b24", "#ffffff", "#f4f3f6", "panel"),
         fixed_issuer="https://blackboard.com",
         auth_path="/api/v1/gateway/oidcauth",
         jwks_path="/api/v1/management/applications/{client_id}/jwks.json",
@@ -222,7 +222,7 @@ def profile() -> BlackboardProfile:
         token_seconds=3600,
         storage_frame="lti_storage_frame",
         tool_custom=TOOL_CUSTOM,
-        words={"pick": "Content Market", "course": "Course", "courses": "Courses", "link": "Course content"},
+        words={"pick": "Content Market", "courses": "Courses", "links": "Course content"},
     )
 
 

@@ -263,7 +263,7 @@ def profile() -> CanvasProfile:
         people=(*found.people, visitor),
         contexts=(*contexts, account),
         kinds=KINDS,
-        look=Look("#0374b5", "#ffffff", "#2d3b45", "#ffffff", "#ffffff", "rail"),
+        look=Look("#0374b5", "#ffffff", "#c8372d", "#2d3b45", "#ffffff", "#ffffff", "rail"),
         fixed_issuer="https://canvas.instructure.com",
         auth_path="/api/lti/authorize_redirect",
         jwks_path="/api/lti/security/jwks",
@@ -273,7 +273,7 @@ def profile() -> CanvasProfile:
         hint_seconds=300,
         storage_frame="post_message_forwarding",
         tool_custom=TOOL_CUSTOM,
-        words={"pick": "Find an external tool", "course": "Course", "courses": "Dashboard", "link": "Assignment"},
+        words={"pick": "Find an external tool", "courses": "Dashboard", "links": "Assignments"},
     )
 
 

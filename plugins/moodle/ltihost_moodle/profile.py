@@ -94,7 +94,9 @@ class MoodleProfile(Profile):
             return INVALID
         if params.get("scope") != "openid" or params.get("response_type") != "id_token":
             return INVALID
-        if opening is None or request.spent or request.late or params["redirect_uri"] not in opening.tool.redirect_uris:
+        if opening is None or request.spent or request.late or request.other_session:
+            return INVALID
+        if params["redirect_uri"] not in opening.tool.redirect_uris:
             return INVALID
         if params["client_id"] != opening.tool.client_id:
             return ErrorPost("unauthorized_client")
@@ -210,14 +212,14 @@ def profile() -> MoodleProfile:
         people=found.people,
         contexts=found.contexts,
         kinds=KINDS,
-        look=Look("#0f6cbf", "#ffffff", "#ffffff", "#1d2125", "#f3f5f8", "topbar"),
+        look=Look("#0f6cbf", "#ffffff", "#f98012", "#ffffff", "#1d2125", "#f3f5f8", "topbar"),
         auth_path="/mod/lti/auth.php",
         jwks_path="/mod/lti/certs.php",
         token_path="/mod/lti/token.php",
         token_seconds=60,
         reposts=True,
         tool_custom=TOOL_CUSTOM,
-        words={"pick": "Select content", "course": "Course", "courses": "My courses", "link": "External tool"},
+        words={"pick": "Select content", "courses": "My courses", "links": "External tools"},
     )
 
 

@@ -47,7 +47,7 @@ class LaunchFlow:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.attempts = AttemptLog(host.database.hot, host.settings, host.clock)
+        self.attempts = AttemptLog(host.database.hot, host.clock)
         self.steps_1_to_3 = Login(host)
         self.step_4 = Browser(host)
         self.steps_5_to_9 = Acceptance(host)
@@ -124,6 +124,8 @@ class LaunchFlow:
     async def _refuse(self, attempt: OpenAttempt, error: Exception, *, as_json: bool = False) -> Response:
         """Store why, and show the person a kind page with a short code."""
         refused = _as_refused(attempt, error)
+        if as_json and refused.code == "state_used":
+            attempt.renew()  # its id belongs to the launch that was completed before
         await self.attempts.store(attempt, "refused", refused)
         log.info("launch.refused", code=attempt.code, refusal=refused.code, kind=attempt.kind)
         reason = refused.reason

@@ -283,11 +283,11 @@ def _person_seen(person: Person, key: str, *, test_user: bool) -> hot.PersonSeen
 
 
 def _context_seen(context: Context | None) -> hot.ContextSeen | None:
-    return context and hot.ContextSeen(context.lms_id, context.title, context.label, context.types)
+    return hot.ContextSeen(context.lms_id, context.title, context.label, context.types) if context else None
 
 
 def _link_seen(link: ResourceLink | None) -> hot.LinkSeen | None:
-    return link and hot.LinkSeen(link.lms_id, link.title, link.description)
+    return hot.LinkSeen(link.lms_id, link.title, link.description) if link else None
 
 
 def _with_ids(launch: Launch, outcome: hot.AcceptOutcome) -> Launch:

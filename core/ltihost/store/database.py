@@ -1,0 +1,109 @@
+"""`Database`: the door to the store.
+
+`db.hot` is what logins, launches and exchanges use. Everything else is a function of a session:
+
+    def create(session: Session, slug: str, ...) -> Tenant: ...
+
+    await db.run_host(tenants.create, "north", name="North", actor="cli")       # across tenants: operator's commands
+    await db.run(tenant.id, launches.page, limit=20)                            # one tenant
+
+Each run is one transaction. Both raise `Busy` when the database does not take the work in time, and whatever the
+function raises; nothing is stored then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy.orm import Session
+
+from ltihost.settings import Settings
+from ltihost.store import audit
+from ltihost.store.crypto import SecretBox
+from ltihost.store.guard import bind_all, bind_tenant
+from ltihost.store.hot import HotPath
+from ltihost.store.hot_values import RowCaps
+from ltihost.store.sqlite import database_path
+from ltihost.store.sqlite_backend import SqliteBackend
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Backend(Protocol):
+    """What differs between the databases."""
+
+    hot: HotPath
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def run(self, bind: Callable[[Session], None], tenant_id: str, work: Callable[[Session], T]) -> T: ...
+
+    async def run_host(self, bind: Callable[[Session], None], work: Callable[[Session], T]) -> T: ...
+
+    async def check_role(self) -> None: ...
+
+    async def tenants_to_seal(self) -> list[str]: ...
+
+
+class Database:
+    """One process's use of the database. Open it before anything else, close it at the end."""
+
+    def __init__(self, settings: Settings, box: SecretBox | None = None) -> None:
+        self.box = box or SecretBox(settings.secret_keys)
+        self._backend = _backend(settings, self.box)
+
+    @property
+    def hot(self) -> HotPath:
+        return self._backend.hot
+
+    async def open(self) -> None:
+        """Connect. Raises ConfigurationError when the schema is not this release's, Busy when nothing answers."""
+        await self._backend.open()
+
+    async def close(self) -> None:
+        """Finish the work in hand and disconnect."""
+        await self._backend.close()
+
+    async def check_role(self) -> None:
+        """PostgreSQL: raise ConfigurationError when the role of `LTIHOST_DATABASE_URL` could see past its tenant."""
+        await self._backend.check_role()
+
+    async def run(
+        self, tenant_id: str, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(session, …)` in one transaction that sees one tenant's rows (and what the host shares)."""
+        return await self._backend.run(
+            lambda session: bind_tenant(session, tenant_id, self.box),
+            tenant_id,
+            lambda session: work(session, *args, **kwargs),
+        )
+
+    async def run_host(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work(session, …)` in one transaction across tenants; on PostgreSQL as the owner role.
+
+        Raises ConfigurationError when `LTIHOST_MIGRATE_URL` does not name the owner.
+        """
+        return await self._backend.run_host(
+            lambda session: bind_all(session, self.box), lambda session: work(session, *args, **kwargs)
+        )
+
+    async def tend(self, now: float) -> None:
+        """What has to be done every few seconds by somebody: delete what expired, seal the audit trail."""
+        await self.hot.prune(now)
+        for tenant_id in await self._backend.tenants_to_seal():
+            while await self.run(tenant_id, audit.seal, tenant_id):
+                continue
+
+
+def _backend(settings: Settings, box: SecretBox) -> Backend:
+    caps = RowCaps(settings.launch_rows_per_minute, settings.login_rows_per_minute)
+    path = database_path(settings.database)
+    if path is not None:
+        return SqliteBackend(path, box, caps)
+    from ltihost.store.postgres_backend import PostgresBackend
+
+    return PostgresBackend(settings.database, settings.owner_database, box, caps)

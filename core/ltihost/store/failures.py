@@ -1,0 +1,96 @@
+"""What a database driver raises, in the host's words: `Busy`, `Conflict` or `Invalid`; the rest is a mistake of ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy import exc
+
+from ltihost.errors import Busy, Conflict, Invalid, LtihostError
+
+#: SQLite result codes (without their extension bits) that pass by themselves or once the operator made room.
+_SQLITE_BUSY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+#: SQLSTATE classes and codes of PostgreSQL: connection, rollback, resources, operator, system; lock, read-only.
+_POSTGRES_BUSY = ("08", "40", "53", "57", "58", "55P03", "25006")
+_POSTGRES_CONFLICT = ("23",)
+_POSTGRES_INVALID = ("22",)
+
+_DRIVER_ERRORS = (
+    sqlite3.Error,
+    exc.SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+    UnicodeEncodeError,
+)
+
+
+@contextmanager
+def driver_errors() -> Iterator[None]:
+    """Raise `Busy`, `Conflict` or `Invalid` for what the database driver raises inside."""
+    try:
+        yield
+    except _DRIVER_ERRORS as error:
+        raise host_error(error) from error
+
+
+def host_error(error: Exception) -> Exception:
+    """What to raise for `error`: the host's own word for it, or `error` itself."""
+    return _translated(error) or error
+
+
+def _translated(error: BaseException) -> LtihostError | None:
+    if isinstance(error, exc.DBAPIError):
+        if error.connection_invalidated:
+            return _busy()
+        return _translated(error.orig) if error.orig is not None else None
+    if isinstance(error, sqlite3.Error):
+        return _from_sqlite(error)
+    if isinstance(error, UnicodeEncodeError | asyncpg.DataError):
+        return _invalid()
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return _from_sqlstate(state)
+    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | exc.TimeoutError):
+        return _busy()
+    return _translated(error.__cause__) if error.__cause__ is not None else None
+
+
+def _from_sqlite(error: sqlite3.Error) -> LtihostError | None:
+    if isinstance(error, sqlite3.IntegrityError):
+        return _conflict()
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _busy() if code in _SQLITE_BUSY else None
+
+
+def _from_sqlstate(state: str) -> LtihostError | None:
+    if state.startswith(_POSTGRES_BUSY):
+        return _busy()
+    if state.startswith(_POSTGRES_CONFLICT):
+        return _conflict()
+    return _invalid() if state.startswith(_POSTGRES_INVALID) else None
+
+
+def _busy() -> Busy:
+    return Busy("busy", "The database did not take the work in time; nothing was stored. Try again shortly.")
+
+
+def _conflict() -> Conflict:
+    return Conflict("conflict", "It exists already, or something still refers to it.")
+
+
+def _invalid() -> Invalid:
+    return Invalid("text_unstorable", "A value holds characters that cannot be stored.")

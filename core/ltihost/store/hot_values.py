@@ -1,0 +1,148 @@
+"""From records to values: what the hot path writes, the same on both databases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, overload
+
+import orjson
+
+from ltihost.errors import Invalid
+from ltihost.records import Attempt, Check
+from ltihost.store.hot import AcceptLaunch
+from ltihost.store.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class RowCaps:
+    """How many refused attempts a minute become rows, per registration (launches) and per tenant (logins)."""
+
+    launch: int = 600
+    login: int = 60
+
+    def of(self, kind: str) -> int:
+        return self.login if kind == "login" else self.launch
+
+
+def launch_values(work: AcceptLaunch) -> dict[str, Any]:
+    """Every value an accepted launch writes, by name. Raises Invalid for an id that cannot be stored."""
+    return {
+        **attempt_values(work.attempt),
+        **_person_values(work),
+        **_place_values(work),
+        "application": work.application_id,
+        "plugin": work.plugin,
+        "message": work.message,
+        "nonce_hash": work.nonce_hash,
+        "nonce_expires": work.nonce_expires,
+        "role": work.role,
+        "roles": work.roles_json,
+        "global_role": work.global_role,
+        "group_role": work.group_role,
+        "create_users": work.create_users,
+        "create_contexts": work.create_contexts,
+        "sync_roles": work.sync_roles,
+        "launch_json": work.launch_json,
+        "services_json": work.services_json,
+        "target_url": work.target_url,
+        "code_hash": work.code_hash,
+        "code_expires": work.code_expires,
+        "audit": new_id("aud"),
+        "audit_details": _json(
+            {"registration": work.attempt.registration_id, "deployment": work.attempt.deployment_id}
+        ),
+    }
+
+
+def attempt_values(attempt: Attempt) -> dict[str, Any]:
+    """Every value an attempt writes, by name; what a browser or an LMS sent is made storable."""
+    return {
+        "id": attempt.id,
+        "tenant": attempt.tenant_id,
+        "code": attempt.code,
+        "kind": attempt.kind,
+        "outcome": attempt.outcome,
+        "at": attempt.at,
+        "refusal": attempt.refusal,
+        "registration": attempt.registration_id,
+        "deployment": storable(attempt.deployment_id),
+        "message": storable(attempt.message),
+        "rung": attempt.rung,
+        "checks": _json([_check_values(check) for check in attempt.checks]),
+        "warnings": _json([storable(warning) for warning in attempt.warnings]),
+        "remote_address": storable(attempt.remote_address),
+        "user_agent": storable(attempt.user_agent),
+        "user": attempt.user_id,
+    }
+
+
+def _check_values(check: Check) -> dict[str, str | None]:
+    return {
+        "name": check.name,
+        "status": check.status,
+        "expected": storable(check.expected),
+        "received": storable(check.received),
+    }
+
+
+def _person_values(work: AcceptLaunch) -> dict[str, Any]:
+    person = work.person
+    if person is None:
+        return {"new_user": None, "user_key": None}
+    return {
+        "new_user": new_id("usr"),
+        "user_key": _whole(person.key),
+        "subject": _whole(person.subject),
+        "name": storable(person.name),
+        "given_name": storable(person.given_name),
+        "family_name": storable(person.family_name),
+        "middle_name": storable(person.middle_name),
+        "email": storable(person.email),
+        "picture": storable(person.picture),
+        "locale": storable(person.locale),
+        "test_user": person.test_user,
+    }
+
+
+def _place_values(work: AcceptLaunch) -> dict[str, Any]:
+    values: dict[str, Any] = {"new_context": None, "context_key": None, "new_link": None, "link_key": None}
+    if work.context is not None:
+        values |= {
+            "new_context": new_id("ctx"),
+            "context_key": _whole(work.context.lms_id),
+            "context_title": storable(work.context.title),
+            "context_label": storable(work.context.label),
+            "context_types": _json([storable(kind) for kind in work.context.types]),
+        }
+    if work.link is not None:
+        values |= {
+            "new_link": new_id("lnk"),
+            "link_key": _whole(work.link.lms_id),
+            "link_title": storable(work.link.title),
+            "link_description": storable(work.link.description),
+        }
+    return values
+
+
+@overload
+def storable(text: str) -> str: ...
+@overload
+def storable(text: None) -> None: ...
+@overload
+def storable(text: str | None) -> str | None: ...
+def storable(text: str | None) -> str | None:
+    """`text` without what PostgreSQL cannot store (NUL, lone surrogates); for what is only shown."""
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def _whole(key: str) -> str:
+    """`key` as it is. A key is never repaired: two people could become one."""
+    if storable(key) != key:
+        raise Invalid("text_unstorable", "An id in the launch holds characters that cannot be stored.")
+    return key
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

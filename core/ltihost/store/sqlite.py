@@ -1,0 +1,107 @@
+"""SQLite: how every connection is opened, and the ORM's transactions in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from ltihost.errors import ConfigurationError
+from ltihost.store.failures import driver_errors
+from ltihost.store.guard import TenantSession
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5_000
+#: FULL: an answered launch or score survives a power cut. Group commit makes it cheap.
+_PRAGMAS = {"busy_timeout": BUSY_TIMEOUT_MS, "journal_mode": "wal", "synchronous": 2}
+
+
+def database_path(url: str) -> Path | None:
+    """The file of a `sqlite:///FILE` URL; None for another kind of database. Raises ConfigurationError."""
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "database_url_invalid",
+            "LTIHOST_DATABASE_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+        ) from None
+    if parts.get_backend_name() != "sqlite":
+        return None
+    if not parts.database or parts.database == ":memory:":
+        raise ConfigurationError("database_url_invalid", "LTIHOST_DATABASE_URL must name a file: sqlite:///FILE.")
+    return Path(parts.database)
+
+
+def connect(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
+    """Open the file, which must exist, for use by one thread at a time. Transactions are begun by hand.
+
+    Raises ConfigurationError when the file system does not give the durability that the host promises.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    for name, wanted in {**_PRAGMAS, "foreign_keys": int(foreign_keys)}.items():
+        connection.execute(f"PRAGMA {name} = {wanted}")
+        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if found != wanted:
+            connection.close()
+            raise ConfigurationError("database_unsafe", f"SQLite keeps {name}={found} for {path}; {wanted} is needed.")
+    return connection
+
+
+def create_file(path: Path) -> None:
+    """Make an empty database file that only its owner may read, unless there is one."""
+    if not path.parent.is_dir():
+        raise ConfigurationError("database_unreachable", f"The folder {path.parent} of the database does not exist.")
+    path.touch(mode=0o600, exist_ok=True)
+
+
+def make_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+    """An engine of one connection whose transactions all begin as writers (a later upgrade could fail at once)."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: connect(path, foreign_keys=foreign_keys),
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+    )
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class SqliteSessions:
+    """Runs functions of a session, one transaction each, in one worker thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = make_engine(path)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ltihost-orm")
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in a transaction. Raises Busy after five seconds without the write lock."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+
+    async def close(self) -> None:
+        """Wait for the work in hand and close the connection."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._engine.dispose()
+
+    def _transaction(self, work: Callable[[Session], T]) -> T:
+        with driver_errors(), TenantSession(self._engine, expire_on_commit=False) as session, session.begin():
+            return work(session)

@@ -1,0 +1,67 @@
+"""SQLite behind `Database`: the hot path and the ORM's sessions on one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from ltihost.errors import ConfigurationError
+from ltihost.store import audit, migrations
+from ltihost.store.crypto import SecretBox
+from ltihost.store.guard import bind_all
+from ltihost.store.hot import HotPath
+from ltihost.store.hot_sqlite import SqliteHotPath
+from ltihost.store.hot_values import RowCaps
+from ltihost.store.sqlite import SqliteSessions
+
+T = TypeVar("T")
+
+
+class SqliteBackend:
+    """See `database.Backend`. Every process may do everything: the file's permissions are the only role."""
+
+    hot: HotPath
+
+    def __init__(self, path: Path, box: SecretBox, caps: RowCaps) -> None:
+        self._path = path
+        self._box = box
+        self._caps = caps
+
+    async def open(self) -> None:
+        if not self._path.exists():
+            raise ConfigurationError("schema_missing", f"There is no database at {self._path}. Run: ltihost migrate")
+        self._sessions = SqliteSessions(self._path)
+        try:
+            migrations.check_current(await self._sessions.run(_revision))
+        except BaseException:
+            await self._sessions.close()
+            raise
+        self._hot = SqliteHotPath(self._path, self._box, self._caps)
+        self.hot = self._hot
+
+    async def close(self) -> None:
+        await self._hot.close()
+        await self._sessions.close()
+
+    async def run(self, bind: Callable[[Session], None], tenant_id: str, work: Callable[[Session], T]) -> T:
+        return await self.run_host(bind, work)
+
+    async def run_host(self, bind: Callable[[Session], None], work: Callable[[Session], T]) -> T:
+        def bound(session: Session) -> T:
+            bind(session)
+            return work(session)
+
+        return await self._sessions.run(bound)
+
+    async def check_role(self) -> None:
+        return None
+
+    async def tenants_to_seal(self) -> list[str]:
+        return await self.run_host(lambda session: bind_all(session, self._box), audit.tenants_to_seal)
+
+
+def _revision(session: Session) -> str | None:
+    return migrations.current_revision(session.connection())

@@ -1,0 +1,58 @@
+"""The `ltihost` command, read from its own parser."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+
+from docs.blocks.markdown import code, document, fence, joined, table
+from ltihost import cli
+
+
+def root() -> Any:
+    """The whole command as the parser has it."""
+    return typer.main.get_command(cli.command)
+
+
+def leaves(command: Any = None, name: str = "ltihost") -> Iterator[tuple[str, Any]]:
+    """Every command that does something, with its full name: `ltihost app key create`."""
+    command = command or root()
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+        return
+    for verb, child in inner.items():
+        if not child.hidden:
+            yield from leaves(child, f"{name} {verb}")
+
+
+def reference() -> str:
+    return joined(*(_section(name, command) for name, command in leaves()))
+
+
+def exit_statuses() -> str:
+    """The paragraph about exit statuses in the docstring of `ltihost.cli`."""
+    text = document(importlib.import_module("ltihost.cli"))
+    found = re.search(r"Exit status: (.*?)(?:\n\n|\Z)", text, re.DOTALL)
+    assert found is not None
+    statuses = (item.strip(" .\n") for item in found[1].split(";"))
+    return table(("status", "when"), ((code(number), rest) for number, _, rest in (s.partition(" ") for s in statuses)))
+
+
+def _section(name: str, command: Any) -> str:
+    context = command.context_class(command, info_name=name)
+    usage = command.get_usage(context).removeprefix("Usage: ")
+    records = [_record(parameter, context) for parameter in command.params]
+    rows = [(code(term), meaning) for term, meaning in records if term]
+    options = table(("argument or option", "meaning"), rows) if rows else None
+    return joined(f"## {name}", command.help, fence("text", " ".join(usage.split())), options)
+
+
+def _record(parameter: Any, context: Any) -> tuple[str, str]:
+    """Term and meaning as `--help` shows them."""
+    term, meaning = parameter.get_help_record(context) or ("", "")
+    return re.sub(r"\s+", " ", term), re.sub(r"\s+", " ", meaning).replace("  ", " ").strip()

@@ -1,0 +1,46 @@
+"""A learning application in one file. The browser brings a code; we exchange it for the launch. Standard library only."""
+
+import html
+import json
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
+
+HOST = os.environ["HOST_URL"]  # where ltihost answers
+KEY = os.environ["API_KEY"]  # made by `ltihost app key create`
+PORT = int(os.environ.get("PORT", "9000"))
+
+
+def exchange(code: str) -> dict:
+    """Server to server, once, within a minute. Raises HTTPError (410) for a code that is unknown, used or too old."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    body = json.dumps({"code": code}).encode()
+    with urlopen(Request(f"{HOST}/api/v1/launches/exchange", body, headers), timeout=10) as answer:
+        return json.load(answer)
+
+
+class Application(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        code = parse_qs(urlsplit(self.path).query).get("code", ["none"])[0]
+        try:
+            launch = exchange(code)
+        except HTTPError:
+            self.answer(403, "Please open this page from your course.")
+            return
+        name = launch["user"]["name"] or "whoever you are"
+        place = launch["context"]["title"] if launch["context"] else "no course"
+        self.answer(200, f"Hello {name}. You come from {place}, and there you are: {launch['role']}.")
+
+    def answer(self, status: int, text: str) -> None:
+        page = f"<!doctype html><title>First application</title><p>{html.escape(text)}</p>".encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", PORT), Application).serve_forever()

@@ -1,0 +1,1 @@
+"""Acme LMS for ltihost."""

@@ -1,0 +1,162 @@
+"""The cookie ladder in a real browser: each rung is reached where the one before fails, and recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+import pytest
+from playwright.sync_api import BrowserContext, FrameLocator, Page, expect
+
+from tests.browser.conftest import World, sign_in
+
+Start = Callable[..., BrowserContext]
+WITH_STORAGE = ["lti", "canvas", "blackboard"]
+ALL = [*WITH_STORAGE, "moodle"]
+
+
+def open_link(world: World, browser: BrowserContext, lms: str, **choices: str) -> Page:
+    page = browser.new_page()
+    sign_in(page, world, lms, "ada")
+    page.goto(world.link_url(lms, **choices))
+    return page
+
+
+def tool(page: Page, name: str = "tool") -> FrameLocator:
+    return page.frame_locator(f'iframe[name="{name}"]')
+
+
+def expect_arrived(frame: FrameLocator | Page, person: str = "Ada O'Brien") -> None:
+    expect(frame.locator("body")).to_contain_text(person, timeout=15_000)
+
+
+def newest_rung(world: World) -> tuple[str | None, str]:
+    attempt = world.attempts()[0]
+    return attempt.rung, attempt.outcome
+
+
+@pytest.mark.parametrize("lms", ALL)
+def test_with_cookies_the_first_rung_holds(world: World, chromium: Start, lms: str) -> None:
+    page = open_link(world, chromium(), lms)
+    expect_arrived(tool(page))
+    assert newest_rung(world) == ("cookie", "accepted")
+
+
+def test_once_a_cookie_came_back_the_rung_page_is_not_needed_again(world: World, chromium: Start) -> None:
+    page = open_link(world, chromium(), "lti")
+    expect_arrived(tool(page))
+    probes: list[str] = []
+    page.on("request", lambda request: probes.append(request.url) if "/login/probe" in request.url else None)
+    page.reload()
+    expect_arrived(tool(page))
+    assert probes == []
+    assert newest_rung(world) == ("cookie", "accepted")
+
+
+@pytest.mark.parametrize("lms", WITH_STORAGE)
+def test_without_cookies_platform_storage_holds(world: World, chromium: Start, lms: str) -> None:
+    page = open_link(world, chromium(blocked=True), lms)
+    expect_arrived(tool(page))
+    assert newest_rung(world) == ("storage", "accepted")
+
+
+@pytest.mark.parametrize(("lms", "choices"), [("moodle", {}), ("canvas", {"storage": "silent"}), ("canvas", {"storage": "none"})])
+def test_without_cookies_and_storage_a_window_of_its_own_holds(world: World, chromium: Start, lms: str, choices: dict[str, str]) -> None:
+    browser = chromium(blocked=True)
+    page = open_link(world, browser, lms, **choices)
+    button = tool(page).get_by_role("link", name="Open in a new window")
+    expect(button).to_be_visible(timeout=15_000)
+    before = len(world.attempts())
+    with browser.expect_page() as opened:
+        button.click()
+    expect_arrived(opened.value)
+    assert newest_rung(world) == ("window", "accepted")
+    assert len(world.attempts()) == before + 1
+
+
+@pytest.mark.parametrize("lms", ["canvas", "blackboard"])
+@pytest.mark.parametrize("storage", ["legacy", "other_frame"])
+def test_storage_as_older_and_stranger_platforms_have_it(world: World, chromium: Start, lms: str, storage: str) -> None:
+    page = open_link(world, chromium(blocked=True), lms, storage=storage)
+    expect_arrived(tool(page))
+    assert newest_rung(world) == ("storage", "accepted")
+
+
+def test_a_wrong_value_from_storage_is_refused(world: World, chromium: Start) -> None:
+    page = open_link(world, chromium(blocked=True), "canvas", storage="wrong_value")
+    expect(tool(page).get_by_role("heading")).to_contain_text("Your browser kept us from recognising you", timeout=15_000)
+    attempt = world.attempts()[0]
+    assert (attempt.outcome, attempt.refusal) == ("refused", "browser_binding")
+    expect(tool(page).locator("#refused-code")).to_have_text(attempt.code)
+
+
+@pytest.mark.parametrize(("lms", "blocked", "rung"), [("moodle", False, "cookie"), ("canvas", True, "storage"), ("lti", True, "storage")])
+def test_ten_embeds_on_one_page_at_once(world: World, chromium: Start, lms: str, blocked: bool, rung: str) -> None:
+    page = chromium(blocked=blocked).new_page()
+    sign_in(page, world, lms, "ada")
+    page.goto(f"{world.campus.base_url}/{lms}/c/biology/embeds")
+    for number in range(1, 11):
+        expect_arrived(tool(page, f"embed-{number}"))
+    newest = world.attempts()[:10]
+    assert {(attempt.rung, attempt.outcome) for attempt in newest} == {(rung, "accepted")}
+
+
+def test_a_window_of_the_platform_s_own(world: World, chromium: Start) -> None:
+    browser = chromium()
+    page = open_link(world, browser, "moodle")
+    expect_arrived(tool(page))
+    with browser.expect_page() as opened:
+        page.get_by_role("link", name="Open in a new window").first.click()
+    expect_arrived(opened.value)
+    assert newest_rung(world) == ("cookie", "accepted")
+
+
+def test_reload_and_back_ask_to_open_the_link_again(world: World, chromium: Start) -> None:
+    """The launch answers with a redirect: going back repeats the platform's post only where the person insists."""
+    page = chromium().new_page()
+    sign_in(page, world, "moodle", "ada")
+    forms: list[tuple[str, str]] = []
+    page.on("request", lambda request: forms.append((request.url, request.post_data or "")) if request.method == "POST" else None)
+    page.goto(world.campus.launch_url("moodle", "ada", "cell-quiz"))
+    expect_arrived(page)
+    (url, body), = [(url, body) for url, body in forms if url.endswith("/lti/launch")]
+    repeat = page.request.post(url, data=body, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert repeat.status == 401
+    assert "Please open this link again" in repeat.text()
+    assert world.attempts()[0].refusal == "state_used"
+
+
+def _stolen_launch(world: World, attacker: Page, lms: str) -> tuple[str, dict[str, str]]:
+    """The attacker goes through a launch in his own browser and keeps the last post to himself."""
+    attacker.route(re.compile(r"/lti/launch$"), lambda route: route.abort())
+    sign_in(attacker, world, lms, "zoe")
+    with attacker.expect_request(re.compile(r"/lti/launch$"), timeout=15_000) as caught:
+        attacker.goto(world.link_url(lms))
+    return caught.value.url, dict(parse_qsl(caught.value.post_data or ""))
+
+
+ATTACK = """<!doctype html><form id=f method=post action="{url}" target="{target}">{fields}</form>
+<iframe name=frame></iframe><script>document.getElementById('f').submit()</script>"""
+
+
+@pytest.mark.parametrize("target", ["frame", "_top"])
+@pytest.mark.parametrize(("lms", "blocked"), [("moodle", False), ("canvas", True), ("lti", True)])
+def test_an_attacker_s_launch_does_not_work_in_a_victim_s_browser(
+    world: World, chromium: Start, lms: str, blocked: bool, target: str
+) -> None:
+    """Two browsers: the attacker's own state and token, posted by a page of his from the victim's browser."""
+    url, stolen = _stolen_launch(world, chromium(blocked=blocked).new_page(), lms)
+    victim = chromium(blocked=blocked).new_page()
+    sign_in(victim, world, lms, "ada")
+    fields = "".join(f'<input type=hidden name="{name}" value="{value}">' for name, value in stolen.items())
+    page = ATTACK.format(url=url, target=target, fields=fields)
+    evil = f"{world.campus.base_url}/evil"
+    victim.route(evil, lambda route: route.fulfill(body=page, content_type="text/html"))
+    with victim.expect_response(lambda response: "/lti/launch" in response.url, timeout=15_000):
+        victim.goto(evil)
+    place: Page | FrameLocator = victim if target == "_top" else victim.frame_locator("iframe[name=frame]")
+    expect(place.get_by_role("heading")).to_contain_text("Your browser kept us", timeout=15_000)
+    attempt = world.attempts()[0]
+    assert attempt.refusal == "browser_binding"
+    assert attempt.outcome in ("refused", "waiting")
