@@ -47,7 +47,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "registration values": settings.registration_values,
     "tables": tables.reference,
     **{f"guide {key}": partial(guides.block, key) for key in guides.KEYS},
-    **{f"help {key}": partial(guides.help_block, key) for key in guides.KEYS},
+    **{f"help {key}": partial(guides.help_block, key) for key in guides.KEYS if key != "lti"},
 }
 
 

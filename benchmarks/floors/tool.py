@@ -69,6 +69,7 @@ _registrations = {(registration.issuer, registration.client_id): registration fo
 _numbers = {registration: number for number, registration in enumerate(_known)}
 _keys: dict[tuple[str, str], RSAKey] = {}
 _fetched: dict[str, float] = {}
+_fetching = asyncio.Lock()
 
 
 def build_app(open_store: Callable[[], AbstractAsyncContextManager[Accept]]) -> Starlette:
@@ -135,11 +136,17 @@ async def _verify(token: str, registration: Registration) -> dict[str, Any]:
 async def _key(registration: Registration, kid: str) -> RSAKey:
     """The platform's key of this name, kept as an object. An unknown name fetches the key set, once a minute at most."""
     url = registration.jwks_url
-    if (url, kid) not in _keys and time.time() - _fetched.get(url, 0) > 60:
-        _fetched[url] = time.time()
-        key_set = json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read()))
-        _keys.update({(url, item["kid"]): RSAKey.import_key(item) for item in key_set["keys"]})
+    if (url, kid) not in _keys:
+        async with _fetching:
+            if time.time() - _fetched.get(url, 0) > 60:
+                await _fetch_keys(url)
     return _keys[url, kid]
+
+
+async def _fetch_keys(url: str) -> None:
+    _fetched[url] = time.time()
+    key_set = json.loads(await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read()))
+    _keys.update({(url, item["kid"]): RSAKey.import_key(item) for item in key_set["keys"]})
 
 
 def _check_message(claims: dict[str, Any], registration: Registration, nonce_digest: str) -> None:

@@ -105,7 +105,7 @@ class _Readiness:
 
     async def answer(self, _: Request) -> Response:
         try:
-            await self._host.database.ping()
+            await self._host.database.hot.route("")
         except LtihostError as error:
             log.warning("readyz.failed", code=error.code)
             return PlainTextResponse("database", 503, headers={"Retry-After": "5"})

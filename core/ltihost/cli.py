@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -17,26 +17,63 @@ from typer.core import TyperGroup
 from ltihost import __version__
 from ltihost.commands import (
     app,
+    audit,
     database,
     demo,
+    deployment,
+    key,
+    launch,
     output,
     plugin,
+    registration,
+    role_rule,
     serve,
     tenant,
 )
 from ltihost.errors import ConfigurationError, LtihostError
 from ltihost.logs import configure_logs
 
-WORKED, FAILED, MISUSED, MISCONFIGURED = 0, 1, 2, 78
+FAILED, MISUSED, MISCONFIGURED = 1, 2, 78
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "demo": demo.demo,
+    "serve": serve.serve,
+    "migrate": database.migrate,
+    "check": database.check,
+}
+GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
+    "tenant": ("Customer organisations.", {
+        "create": tenant.create, "list": tenant.list_, "suspend": tenant.suspend, "resume": tenant.resume,
+    }),
+    "plugin": ("LMSs and policies: what is loaded here, what each organisation switched on.", {
+        "list": plugin.list_, "enable": plugin.enable, "disable": plugin.disable,
+    }),
+    "app": ("Applications that receive launches.", {"create": app.create, "list": app.list_}),
+    "app key": ("Their keys for the API.", {
+        "create": app.create_key, "list": app.list_keys, "revoke": app.revoke_key,
+    }),
+    "registration": ("Trust between one LMS and the host.", {
+        "create": registration.create, "list": registration.list_, "show": registration.show,
+        "set": registration.set_, "guide": registration.guide, "check": registration.check,
+        "approve": registration.approve, "disable": registration.disable,
+    }),
+    "deployment": ("Where launches of a registration come from, and whose they are.", {
+        "list": deployment.list_, "approve": deployment.approve, "disable": deployment.disable,
+    }),
+    "role-rule": ("Which roles of the application an LTI role gives.", {
+        "add": role_rule.add, "list": role_rule.list_, "remove": role_rule.remove,
+    }),
+    "launch": ("Logins and launches, and why they went as they did.", {"list": launch.list_, "show": launch.show}),
+    "key": ("The keys that the host signs with.", {"list": key.list_, "rotate": key.rotate, "revoke": key.revoke}),
+    "audit": ("The trail of changes and launches.", {"verify": audit.verify}),
+}  # fmt: skip
 
 
-class Command(TyperGroup):
+class Root(TyperGroup):
     """The whole command: what goes wrong becomes a line or two on standard error and an exit status."""
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:
         configure_logs(level=logging.WARNING)
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         try:
             status = super().main(args=args, **extra | {"prog_name": "ltihost", "standalone_mode": False})
         except LtihostError as error:
@@ -44,12 +81,14 @@ class Command(TyperGroup):
             status = MISCONFIGURED if isinstance(error, ConfigurationError) else FAILED
         except typer.TyperException as error:
             status = _misused(error)
-        sys.exit(status if isinstance(status, int) else WORKED)
+        except typer.Abort:
+            status = FAILED
+        sys.exit(status or 0)
 
 
 def _misused(error: Any) -> int:
-    """Usage errors in two lines; a group without a command shows its help."""
-    if type(error).__name__ == "NoArgsIsHelpError":
+    """A usage error in two lines; a group without a command shows its help."""
+    if not error.format_message():
         error.show()
         return MISUSED
     output.fail(error.format_message())
@@ -64,39 +103,40 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-command = typer.Typer(
-    name="ltihost",
-    cls=Command,
-    help="An LTI 1.3 tool host: one clean launch for your applications from every LMS.",
-    epilog="Settings come from the environment: LTIHOST_BASE_URL, LTIHOST_DATABASE_URL, LTIHOST_SECRET_KEY.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@command.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    pass
+    """An LTI 1.3 tool host: one clean launch for your applications from every LMS.
+
+    Settings come from the environment: LTIHOST_BASE_URL, LTIHOST_DATABASE_URL, LTIHOST_SECRET_KEY and others.
+    """
 
 
-def _group(name: str, text: str, **commands: Callable[..., None]) -> None:
-    group = typer.Typer(help=text, no_args_is_help=True)
-    for verb, function in commands.items():
-        group.command(verb)(function)
-    command.add_typer(group, name=name)
+def _build() -> typer.Typer:
+    command = typer.Typer(
+        name="ltihost",
+        cls=Root,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    command.callback()(_root)
+    for name, function in COMMANDS.items():
+        command.command(name)(function)
+    groups: dict[str, typer.Typer] = {"": command}
+    for path, (text, verbs) in GROUPS.items():
+        parent, _, name = path.rpartition(" ")
+        groups[path] = typer.Typer(help=text, no_args_is_help=True)
+        groups[parent].add_typer(groups[path], name=name)
+        for verb, function in verbs.items():
+            groups[path].command(verb)(function)
+    return command
 
 
-command.command("demo")(demo.demo)
-command.command("serve")(serve.serve)
-command.command("migrate")(database.migrate)
-command.command("check")(database.check)
-_group(
-    "tenant", "Customer organisations.",
-    create=tenant.create, list=tenant.list_, suspend=tenant.suspend, resume=tenant.resume,
-)  # fmt: skip
-_group("plugin", "LMSs and policies, per organisation.", list=plugin.list_, enable=plugin.enable, disable=plugin.disable)
-_group("app", "Applications that receive launches.", create=app.create, list=app.list_)
+command = _build()
+
+
+def main() -> None:
+    """The entry point of the `ltihost` script."""
+    command()

@@ -12,7 +12,9 @@ from ltihost.outbound import Outbound
 from ltihost.pages import Pages
 from ltihost.plugins.calls import Calls
 from ltihost.plugins.loader import Plugins, load_plugins
+from ltihost.records import HOST
 from ltihost.settings import Settings
+from ltihost.store import keys
 from ltihost.store.database import Database
 from ltihost.store.routing import RoutingCache
 
@@ -54,7 +56,9 @@ class Host:
         )
 
     async def open(self) -> None:
+        """Connect, and make the host's own key set if this is the first start."""
         await self.database.open()
+        await self.database.run(HOST, keys.create, HOST, HOST)
 
     async def close(self) -> None:
         await self.outbound.aclose()

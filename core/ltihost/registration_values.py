@@ -5,23 +5,23 @@ A value is a pair (NAME, VALUE), both text, NAME as the command's options spell 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from ltihost.errors import Invalid, OutboundRefused
 from ltihost.outbound import approved_ports
-from ltihost.plugins.contract import Manifest, Preset, fill_preset
+from ltihost.plugins.contract import Manifest, fill_preset
 from ltihost.records import Registration
 from ltihost.store import registrations
 
 #: URLs that we or a browser will visit.
 URLS = ("issuer", "auth-url", "token-url", "jwks-url", "home-url")
-Values = Iterable[tuple[str, str]]
+Values = Sequence[tuple[str, str]]
 
 #: Checks the form of a URL: `Outbound.check_url`.
 CheckUrl = Callable[..., None]
 
 
-def split_values(assignments: Iterable[str]) -> list[tuple[str, str]]:
+def split_values(assignments: Sequence[str]) -> list[tuple[str, str]]:
     """`NAME=VALUE` texts as pairs. Raises Invalid."""
     pairs = [(name.strip(), value.strip()) for name, _, value in (text.partition("=") for text in assignments)]
     for (name, _), text in zip(pairs, assignments, strict=True):
@@ -62,8 +62,8 @@ def fill_endpoints(values: Values, known: Registration | None, manifest: Manifes
 
 def _endpoints(issuer: str | None, client_id: str | None, manifest: Manifest) -> dict[str, str]:
     """The endpoints by the first preset that fits the issuer; none while issuer or client id is unknown."""
-    fitting: Iterable[Preset] = (preset for preset in manifest.presets if preset.issuer in (None, issuer))
-    if not issuer or not client_id or (preset := next(iter(fitting), None)) is None:
+    fitting = (preset for preset in manifest.presets if preset.issuer in (None, issuer))
+    if not issuer or not client_id or (preset := next(fitting, None)) is None:
         return {}
     return {name.replace("_", "-"): url for name, url in fill_preset(preset, issuer, client_id).items()}
 

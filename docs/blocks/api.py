@@ -45,7 +45,10 @@ def errors() -> str:
 
 
 def _section(method: str, path: str, operation: dict[str, Any]) -> str:
-    answers = ((status, answer["description"]) for status, answer in operation["responses"].items())
+    answers = (
+        (status, answer["description"].replace("Successful Response", "The launch"))
+        for status, answer in sorted(operation["responses"].items())
+    )
     return joined(
         f"## {method} /api/v1{path}",
         f"{operation['summary']}. {operation.get('description', '')}",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import typer.main
 
-from docs.blocks.markdown import code, document, fence, joined, table
+from docs.blocks.markdown import code, fence, joined, table
 from ltihost import cli
 
 
@@ -35,12 +34,14 @@ def reference() -> str:
 
 
 def exit_statuses() -> str:
-    """The paragraph about exit statuses in the docstring of `ltihost.cli`."""
-    text = document(importlib.import_module("ltihost.cli"))
-    found = re.search(r"Exit status: (.*?)(?:\n\n|\Z)", text, re.DOTALL)
-    assert found is not None
-    statuses = (item.strip(" .\n") for item in found[1].split(";"))
-    return table(("status", "when"), ((code(number), rest) for number, _, rest in (s.partition(" ") for s in statuses)))
+    meanings = {
+        0: "It worked.",
+        cli.FAILED: "It was refused, or it did not work; a sentence on standard error says why.",
+        cli.MISUSED: "The command line is wrong.",
+        cli.MISCONFIGURED: "The settings are wrong.",
+        130: "It was interrupted.",
+    }
+    return table(("status", "when"), ((code(status), meaning) for status, meaning in meanings.items()))
 
 
 def _section(name: str, command: Any) -> str:
@@ -49,10 +50,11 @@ def _section(name: str, command: Any) -> str:
     records = [_record(parameter, context) for parameter in command.params]
     rows = [(code(term), meaning) for term, meaning in records if term]
     options = table(("argument or option", "meaning"), rows) if rows else None
-    return joined(f"## {name}", command.help, fence("text", " ".join(usage.split())), options)
+    return joined(f"## {name}", command.help, fence("text", re.sub(r"[{}]", "", " ".join(usage.split()))), options)
 
 
 def _record(parameter: Any, context: Any) -> tuple[str, str]:
-    """Term and meaning as `--help` shows them."""
+    """Term and meaning as `--help` shows them, with a word for a value that has no name."""
     term, meaning = parameter.get_help_record(context) or ("", "")
-    return re.sub(r"\s+", " ", term), re.sub(r"\s+", " ", meaning).replace("  ", " ").strip()
+    kind = "" if parameter.param_type_name == "argument" else "NUMBER" if "<int" in term else "TEXT"
+    return re.sub(r"\s*<[^>]+>", f" {kind}".rstrip(), term), meaning

@@ -136,23 +136,23 @@ _STORED = {
 
 #: A student opens a quiz in Canvas; the application was released names but no e-mail address.
 EXAMPLE = StoredLaunch(
-    launch_id="lch_5zq3vw7n2xk4m6c8d0f1g2h3j4",
-    tenant=Tenant("ten_1b2c3d4e5f6g7h8j9k0m1n2p3q", "north", "North School"),
-    registration_id="reg_7r8s9t0v1w2x3y4z5a6b7c8d9e",
+    launch_id="lch_5zq3vw7n2xk4m6cxdifvg2h3j4",
+    tenant=Tenant("ten_vb2c3d4e5f6g7hxjzkimvn2p3q", "north", "North School"),
+    registration_id="reg_7rxsztivvw2x3y4z5a6b7cxdze",
     registration_name="North Canvas",
     issuer="https://canvas.instructure.com",
     plugin="canvas",
     deployment_id="22:8865aa05b4b79b64a91a86042e43af5ea8ae79eb",
     application=Application(
-        "app_0a1b2c3d4e5f6g7h8j9k0m1n2p", "host", "exercises", "Exercises", "https://exercises.example/launch",
+        "app_iavb2c3d4e5f6g7hxjzkimvn2p", "host", "exercises", "Exercises", "https://exercises.example/launch",
         release=frozenset({"names"}),
     ),
     launched_at=1_790_000_000.0,
     message="resource_link",
-    user_id="usr_3e4f5g6h7j8k9m0n1p2q3r4s5t",
-    context_id="ctx_6u7v8w9x0y1z2a3b4c5d6e7f8g",
-    resource_link_id="lnk_9h0j1k2m3n4p5q6r7s8t9u0v1w",
+    user_id="usr_3e4f5g6h7jxkzminvp2q3r4s5t",
+    context_id="ctx_6u7vxwzxiyvz2a3b4c5d6e7fxg",
+    resource_link_id="lnk_zhijvk2m3n4p5q6r7sxtzuivvw",
     launch_json=orjson.dumps(_STORED).decode(),
-    session_id="ses_2x3y4z5a6b7c8d9e0f1g2h3j4k",
+    session_id="ses_2x3y4z5a6b7cxdzeifvg2h3j4k",
     session_expires=1_790_043_200.0,
 )  # fmt: skip

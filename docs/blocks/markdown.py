@@ -16,6 +16,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """A list of names and values."""
+    return "\n".join(f"- **{name}:** {paragraph(str(value))}" for name, value in pairs)
+
+
 def fence(language: str, text: str) -> str:
     """A block of code. The fence is longer than any inside it."""
     ticks = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`{3,}", text)), default=0))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from docs.blocks.markdown import code, document, joined, table
+from docs.blocks.markdown import code, document, facts, joined, table
 from docs.blocks.source import calls
 from ltihost.plugins import loader
 from ltihost.plugins.contract import API, Document, Guide, Manifest, Preset, ToolUrls
@@ -36,9 +36,12 @@ def first_party() -> str:
 
 
 def refusals() -> str:
-    """Why a plugin can be left out at the start."""
-    rows = dict(_refusals())
-    return table(("code", "reason"), ((code(name), text) for name, text in sorted(rows.items())))
+    """Why a plugin can be left out at the start. Raises ValueError when the loader knows another code than this page."""
+    known = {str(code_) for code_, *_ in calls(loader, "PluginRefused")}
+    known |= {str(code_) for _, code_, *_ in calls(loader, "RefusedPlugin") if not str(code_).isupper()}
+    if differing := sorted((known - {"ERROR.CODE"}) ^ REFUSALS.keys()):
+        raise ValueError(f"docs/blocks/plugins.py and the loader differ in: {', '.join(differing)}")
+    return table(("code", "reason"), ((code(name), text) for name, text in REFUSALS.items()))
 
 
 def _record(record: type[Any]) -> str:
@@ -54,7 +57,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _plugin(plugin: LoadedPlugin) -> str:
     manifest = plugin.manifest
-    facts = [
+    lines = [
         ("Name", manifest.name),
         ("Kind", "an LMS" if manifest.kind == "lms" else manifest.kind),
         ("Comes with", "the host" if manifest.key == "lti" else f"the package {code(plugin.distribution)}"),
@@ -68,7 +71,7 @@ def _plugin(plugin: LoadedPlugin) -> str:
     return joined(
         f"### {manifest.key}",
         manifest.note,
-        table(("", ""), facts),
+        facts(lines),
         table(("preset", "issuer", "auth-url", "jwks-url"), presets) if presets else None,
         table(("setting", "meaning"), _settings(manifest)) if manifest.settings else None,
     )
@@ -80,9 +83,18 @@ def _settings(manifest: Manifest) -> Iterator[tuple[str, str | None]]:
         yield code(name), field.description
 
 
-def _refusals() -> Iterator[tuple[str, str]]:
-    for arguments in calls(loader, "PluginRefused"):
-        yield str(arguments[0]), str(arguments[1])
-    for arguments in calls(loader, "RefusedPlugin"):
-        if not str(arguments[1]).startswith("ERROR."):
-            yield str(arguments[1]), str(arguments[2])
+REFUSALS = {
+    "not_installed": "`LTIHOST_PLUGINS` names a key that no installed package has.",
+    "import_failed": "The module cannot be imported; the reason names the error.",
+    "not_a_module": "The entry point leads to something inside a module. It must name the module itself.",
+    "no_manifest": "The module has no `manifest` of type `ltihost.plugins.Manifest`.",
+    "key_differs": "The entry point and the manifest have different keys.",
+    "key_taken": "Two packages bring the same key. The first by name is loaded.",
+    "api_version": "The plugin was made for another major version of the contract, or for a later minor one.",
+    "unknown_hook": "A function is marked `@hookimpl`, but this host has no hook of that name.",
+    "hook_signature": "A hook asks for a parameter that it is not given.",
+    "hook_async": "A hook is a coroutine. Hooks are plain functions; `launch_accepted` may answer an awaitable.",
+    "hook_wrapper": "A hook is a wrapper. Hooks may not wrap others.",
+    "adapter_failed": "`register_adapter` raised an error.",
+    "adapter_type": "`register_adapter` answered no subclass of `ltihost.plugins.LtiAdapter`.",
+}

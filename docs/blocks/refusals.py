@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.blocks.markdown import code, joined, table
+from docs.blocks.markdown import code, facts, joined, table
 from ltihost.errors import CHECKS, PAGES, REASONS
 from ltihost.explain import QUESTIONS
 from ltihost.pages import WORDS
@@ -22,10 +22,10 @@ def pages() -> str:
 
 def _section(name: str) -> str:
     reason = REASONS[name]
-    facts = (
+    lines = (
         ("Status", reason.status),
         ("The person sees", f"{WORDS[reason.page][0]} ({code(reason.page)})"),
         ("Cause", reason.cause),
         ("Fix", reason.fix),
     )
-    return joined(f"### {name}", table(("", ""), facts))
+    return joined(f"### {name}", facts(lines))

@@ -7,8 +7,8 @@ from typing import Any
 
 from docs.blocks.markdown import code, table
 from ltihost.records import Registration
-from ltihost.registration_values import REQUIRED, VALUES
 from ltihost.settings import Settings
+from ltihost.store.registrations import FIELDS, NEEDED
 
 _PREFIX = Settings.model_config.get("env_prefix", "")
 
@@ -25,12 +25,12 @@ def registration_values() -> str:
     """NAME=VALUE as `registration set` takes it."""
     known = {field.name.replace("_", "-"): field for field in dataclasses.fields(Registration)}
     return table(
-        ("name", "at first", "meaning"), ((code(name), _first(known[name]), MEANINGS[name]) for name in VALUES)
+        ("name", "at first", "meaning"), ((code(name), _first(known[name]), MEANINGS[name]) for name in FIELDS)
     )
 
 
 def _first(field: dataclasses.Field[Any]) -> str:
-    if field.name in REQUIRED:
+    if field.name in NEEDED:
         return "none; needed for a launch"
     return "the plugin's name" if field.name == "name" else _default(field.default)
 
@@ -55,6 +55,7 @@ MEANINGS = {
     "jwks-url": "The platform's key set: the public keys that its tokens are checked with.",
     "audience": "The audience for the token endpoint, where it is not the token URL itself.",
     "home-url": "Where a page offers to go back to.",
+    "key-set": "`own`: the registration has login, launch and key set URLs of its own. `host`: it uses the URLs that all such registrations share.",
     "auto-deployments": "`never`: each new deployment waits for approval. `same_instance`: one that comes from the installation (`tool_platform.guid`) of an approved deployment is approved at its first launch. Registrations of the host itself cannot use it.",
     "nrps": "Whether the application is told that the roster can be read.",
     "deep-linking": "Whether deep linking requests are taken.",

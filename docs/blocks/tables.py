@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import Table
 
 from docs.blocks.markdown import code, table
 from ltihost.store.tables import Base, Owned, Routed, Shared
@@ -16,18 +16,17 @@ _KINDS = (
 
 def reference() -> str:
     rows = (
-        (code(mapped.__tablename__), _kind(mapped), ", ".join(map(code, _columns(mapped)))) for mapped in each_table()
+        (code(table_.name), _kind(table_), ", ".join(code(column.name) for column in table_.columns))
+        for table_ in each_table()
     )
     return table(("table", "rows are", "columns"), rows)
 
 
-def each_table() -> list[type[DeclarativeBase]]:
-    return [mapper.class_ for mapper in Base.registry.mappers]
+def each_table() -> list[Table]:
+    """In the order in which they are defined."""
+    return list(Base.metadata.tables.values())
 
 
-def _columns(mapped: type[DeclarativeBase]) -> list[str]:
-    return [column.name for column in mapped.__table__.columns]
-
-
-def _kind(mapped: type[DeclarativeBase]) -> str:
+def _kind(wanted: Table) -> str:
+    mapped = next(mapper.class_ for mapper in Base.registry.mappers if mapper.local_table is wanted)
     return next((words for base, words in _KINDS if issubclass(mapped, base)), "a routing table")

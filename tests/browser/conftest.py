@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from sqlalchemy.orm import Session
 
 from ltihost.app import build_app
 from ltihost.plugins.loader import load_plugins
 from ltihost.records import Attempt
 from ltihost.settings import Settings
-from ltihost.store import applications, deployments, launches, registrations, tenants
+from ltihost.store import applications, launches, registrations, tenants
 from ltihost.store.database import Database
 from ltihost.testing.demo_app import build_demo_app
 from ltihost.testing.profile import Profile
@@ -26,11 +28,18 @@ from ltihost.testing.serving import RunningCampus, listen, port_of, running_camp
 from ltihost.testing.world import profile as spec_profile
 from tests.find_browser import find_browser
 
+T = TypeVar("T")
 ACTOR = "test"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread of its own: playwright's loop holds this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 @dataclass
@@ -47,16 +56,20 @@ class World:
         async def read() -> list[Attempt]:
             database = Database(self.settings)
             await database.open()
-            found = await database.run_host(launches.list_attempts)
+            found = await database.run_host(_attempts)
             await database.close()
-            return list(found)
+            return found
 
-        return asyncio.run(read())
+        return run_apart(read())
 
     def link_url(self, lms: str, link: str = "cell-quiz", context: str = "biology", **choices: str) -> str:
         """The LMS's page that shows this link with the tool in a frame."""
         query = "&".join(f"{name}={value}" for name, value in choices.items())
         return f"{self.campus.base_url}/{lms}/c/{context}/l/{link}" + (f"?{query}" if query else "")
+
+
+def _attempts(session: Session) -> list[Attempt]:
+    return [launches.attempt(row) for row in launches.page(session, limit=100).rows]
 
 
 def profiles() -> list[Profile]:
@@ -72,7 +85,7 @@ def world(module_settings: Settings) -> Iterator[World]:
         base_url = f"http://localhost:{port_of(sockets)}"
         settings = module_settings.model_copy(update={"base_url": base_url})
         campus = stack.enter_context(running_campus(profiles()))
-        asyncio.run(_introduce(settings, campus))
+        run_apart(_introduce(settings, campus))
         app = build_app(settings, applications={"demo": build_demo_app()})
         stack.enter_context(serving(app, sockets, lifespan=True))
         yield World(base_url, campus, settings)
@@ -83,25 +96,23 @@ async def _introduce(settings: Settings, campus: RunningCampus) -> None:
     database = Database(settings)
     await database.open()
     run = database.run_host
-    tenant = await run(tenants.create, "demo", "Demo", actor=ACTOR)
+    tenant = await run(tenants.create, "demo", name="Demo", actor=ACTOR)
     application = await run(
         applications.create, tenant.id, "demo", name="Demo", launch_url=f"{settings.base_url}/apps/demo/launch",
-        picker_url=f"{settings.base_url}/apps/demo/launch", allowed_targets=(), release=frozenset({"names", "email"}), actor=ACTOR,
+        picker_url=f"{settings.base_url}/apps/demo/launch", release=("names", "email"), actor=ACTOR,
     )  # fmt: skip
     for key, platform in campus.platforms.items():
         if key != "lti":
             await run(tenants.enable_plugin, tenant.id, key, actor=ACTOR)
         draft = await run(
-            registrations.create, tenant.id, name=platform.profile.name, plugin=key, application_id=application.id, actor=ACTOR
+            registrations.create, tenant.id, plugin=key, name=platform.profile.name, application=application, actor=ACTOR
         )
         base = f"{settings.base_url}/r/{draft.id}/lti"
         tool = platform.register(login_url=f"{base}/login", launch_url=f"{base}/launch", jwks_url=f"{base}/jwks", name="Demo")
-        fields = platform.endpoints(tool.client_id) | {"client_id": tool.client_id}
-        await run(registrations.set_fields, draft.id, fields, actor=ACTOR)
+        told = platform.endpoints(tool.client_id) | {"client_id": tool.client_id, "deployment_id": tool.deployment_id}
+        values = [(name.replace("_", "-"), value) for name, value in told.items()]
+        await run(registrations.update, draft.id, values, actor=ACTOR)
         await run(registrations.approve, draft.id, actor=ACTOR)
-        await run(
-            deployments.approve, draft.id, tool.deployment_id, tenant_id=tenant.id, application_id=application.id, actor=ACTOR
-        )
     await database.close()
 
 

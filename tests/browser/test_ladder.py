@@ -137,10 +137,10 @@ def _stolen_launch(world: World, attacker: Page, lms: str) -> tuple[str, dict[st
 
 
 ATTACK = """<!doctype html><form id=f method=post action="{url}" target="{target}">{fields}</form>
-<iframe name=frame></iframe><script>document.getElementById('f').submit()</script>"""
+<iframe name=inner src="about:blank"></iframe><script>document.getElementById('f').submit()</script>"""
 
 
-@pytest.mark.parametrize("target", ["frame", "_top"])
+@pytest.mark.parametrize("target", ["inner", "_top"])
 @pytest.mark.parametrize(("lms", "blocked"), [("moodle", False), ("canvas", True), ("lti", True)])
 def test_an_attacker_s_launch_does_not_work_in_a_victim_s_browser(
     world: World, chromium: Start, lms: str, blocked: bool, target: str
@@ -155,7 +155,7 @@ def test_an_attacker_s_launch_does_not_work_in_a_victim_s_browser(
     victim.route(evil, lambda route: route.fulfill(body=page, content_type="text/html"))
     with victim.expect_response(lambda response: "/lti/launch" in response.url, timeout=15_000):
         victim.goto(evil)
-    place: Page | FrameLocator = victim if target == "_top" else victim.frame_locator("iframe[name=frame]")
+    place: Page | FrameLocator = victim if target == "_top" else victim.frame_locator("iframe[name=inner]")
     expect(place.get_by_role("heading")).to_contain_text("Your browser kept us", timeout=15_000)
     attempt = world.attempts()[0]
     assert attempt.refusal == "browser_binding"

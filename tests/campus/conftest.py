@@ -14,7 +14,7 @@ import ltihost_moodle.profile
 from ltihost.testing import world
 from ltihost.testing.platform import SimulatedPlatform
 from ltihost.testing.profile import Profile
-from ltihost.testing.serving import RunningCampus, listen, port_of, running_campus, serving
+from ltihost.testing.serving import RunningCampus, listen, port_of, serving
 from tests.campus.stub_tool import StubTool
 from tests.find_browser import find_browser
 

@@ -72,7 +72,8 @@ def test_each_lms_has_its_own_rules(key: str, name: str, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "again"), [("lti", "id_token"), ("canvas", "launch_no_longer_valid"), ("moodle", 404), ("blackboard", "id_token")]
+    ("key", "again"),
+    [("lti", "id_token"), ("canvas", "launch_no_longer_valid"), ("moodle", 404), ("blackboard", "id_token")],
 )
 def test_the_same_request_twice(key: str, again: Answer, clock: Clock) -> None:
     platform = connected(key, clock)

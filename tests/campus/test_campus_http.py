@@ -35,7 +35,11 @@ async def test_a_launch_on_each_lms(campus: RunningCampus, tool: StubTool, key: 
     assert claims["iss"] == campus.platforms[key].issuer
     assert claims[LTI + "resource_link"]["title"] == "Photosynthesis exercise"
     auth = campus.platforms[key].endpoints(claims["aud"])["auth_url"]
-    assert [step.url.partition("?")[0] for step in way.steps][-3:] == [tool.base_url + "/login", auth, tool.base_url + "/launch"]
+    assert [step.url.partition("?")[0] for step in way.steps][-3:] == [
+        tool.base_url + "/login",
+        auth,
+        tool.base_url + "/launch",
+    ]
     assert {step.status for step in way.steps} <= {200, 302}
 
 
@@ -169,7 +173,7 @@ def test_pages_need_nothing_from_outside(client: TestClient, form: dict[str, obj
     assert "<script>" not in answer.text
     assert answer.text.count("<script") == answer.text.count('<script src="/_static/')
     assert answer.text.count("<h1") == 1
-    assert answer.text.count("<iframe") == answer.text.count(" title=")
+    assert answer.text.count("<iframe") == answer.text.count(" title=")  # every frame has a name to read out
 
 
 @pytest.mark.parametrize("path", ["/canvas/c/none", "/canvas/c/biology/l/none", "/sakai/"])

@@ -25,7 +25,7 @@ def launch(platform: SimulatedPlatform, person: str, link: str | None, **options
 
 def verified(platform: SimulatedPlatform, token: str) -> dict[str, Any]:
     """The claims, if the key set of the LMS has the key."""
-    keys = KeySet.import_key_set(platform.key_set(platform.tool().client_id))
+    keys = KeySet.import_key_set({"keys": platform.key_set(platform.tool().client_id)["keys"]})
     return dict(jwt.decode(token, keys, algorithms=["RS256"]).claims)
 
 
@@ -107,7 +107,10 @@ def test_each_fault_changes_one_thing(clock: Clock, fault: str, changed: set[str
 
 def test_times_of_the_faults(clock: Clock) -> None:
     platform = connected("lti", clock)
-    times = {fault: payload(launch(platform, "ada", "cell-quiz", faults=[fault])[0]) for fault in ("late_clock", "fast_clock", "expired")}
+    times = {
+        fault: payload(launch(platform, "ada", "cell-quiz", faults=[fault])[0])
+        for fault in ("late_clock", "fast_clock", "expired")
+    }
     offsets = {fault: (claims["iat"] - clock.now, claims["exp"] - clock.now) for fault, claims in times.items()}
     assert offsets == {"late_clock": (-900, -600), "fast_clock": (900, 1200), "expired": (-300, -180)}
 

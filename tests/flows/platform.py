@@ -36,7 +36,14 @@ class Key:
         def integer(value: int) -> str:
             return b64(value.to_bytes((value.bit_length() + 7) // 8))
 
-        jwk = {"kty": "RSA", "n": integer(numbers.n), "e": integer(numbers.e), "kid": self.kid, "alg": "RS256", "use": "sig"}
+        jwk = {
+            "kty": "RSA",
+            "n": integer(numbers.n),
+            "e": integer(numbers.e),
+            "kid": self.kid,
+            "alg": "RS256",
+            "use": "sig",
+        }
         return {name: value for name, value in (jwk | changes).items() if value is not None}
 
     def sign(self, header: dict[str, Any] | bytes, payload: dict[str, Any] | bytes) -> str:

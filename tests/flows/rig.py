@@ -109,8 +109,10 @@ class Rig:
 
     async def key(self, application: Application, *scopes: str) -> str:
         """A new key of the application, for exchanges unless `scopes` say otherwise."""
-        made = await self.operator(applications.create_key, application, scopes=scopes or ("launch:exchange",), actor=ACTOR)
-        return str(made.key)
+        made = await self.operator(
+            applications.create_key, application, scopes=scopes or ("launch:exchange",), actor=ACTOR
+        )
+        return str(made.text)
 
     async def register(
         self, deployment_ids: tuple[str, ...] = (DEPLOYMENT,), *, tenant_id: str | None = None,
@@ -145,6 +147,7 @@ class Rig:
     ) -> Flow:  # fmt: skip
         """Send the browser to the login URL. A change of None leaves a parameter out."""
         browser = browser or self.browser
+        self.clock.now += 0.001  # so that attempts have an order
         sent: dict[str, str | None] = {
             "iss": ISSUER, "login_hint": "user-1", "target_link_uri": f"{BASE}/lti/launch",
             "lti_message_hint": "hint-1", "client_id": CLIENT, "lti_deployment_id": DEPLOYMENT,
@@ -158,7 +161,9 @@ class Rig:
         browser.keep(response)
         flow = Flow(response, browser.cookies)
         if response.status_code == 302:
-            flow.query = {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
+            flow.query = {
+                name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()
+            }
             flow.state, flow.nonce = flow.query["state"], flow.query["nonce"]
         return flow
 
@@ -177,6 +182,7 @@ class Rig:
     ) -> httpx2.Response:  # fmt: skip
         """Post what the platform would have the browser post."""
         browser = browser or self.browser
+        self.clock.now += 0.001
         sent: dict[str, str | None] = {"state": flow.state, "id_token": id_token} | changes
         form = {name: value for name, value in sent.items() if value is not None}
         response = await self.http.post(path, data=form, headers={**browser.header, **(headers or {})})

@@ -37,7 +37,9 @@ class Platform(LTI1P3PlatformConfAbstract):
         private = PAIR.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         public = PAIR.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         tool.set_iss(ISSUER).set_client_id(CLIENT).set_deployment_id(DEPLOYMENT)
-        tool.set_launch_url(kwargs["base_url"] + "/lti/launch").set_deeplink_launch_url(kwargs["base_url"] + "/lti/launch")
+        tool.set_launch_url(kwargs["base_url"] + "/lti/launch").set_deeplink_launch_url(
+            kwargs["base_url"] + "/lti/launch"
+        )
         tool.set_oidc_login_url(kwargs["base_url"] + "/lti/login")
         tool.set_platform_public_key(public).set_platform_private_key(private)
         self._registration = tool
@@ -98,7 +100,7 @@ async def _set_up(settings: Settings, jwks_url: str) -> str:
     )
     await database.run_host(registrations.approve, registration.id, actor=ACTOR)
     await database.close()
-    return made.key
+    return made.text
 
 
 def _launch(platform: Platform, http: httpx2.Client, *, deep_linking: bool = False) -> httpx2.Response:
@@ -109,7 +111,9 @@ def _launch(platform: Platform, http: httpx2.Client, *, deep_linking: bool = Fal
     browser.keep(answer)
     query = {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
     launch = Launch(query, platform)  # type: ignore[arg-type]
-    launch.set_user_data("user-7", [f"{V2}membership#Learner"], full_name="Grace Hopper", email_address="grace@example.edu")
+    launch.set_user_data(
+        "user-7", [f"{V2}membership#Learner"], full_name="Grace Hopper", email_address="grace@example.edu"
+    )
     launch.set_launch_context_claim("ctx-7", [f"{V2}course#CourseOffering"], "Compilers", "CS-7")
     launch.set_resource_link_claim("link-7", title="Lab 7")
     launch.set_ags("https://foreign.example/lineitems")

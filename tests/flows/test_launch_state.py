@@ -120,7 +120,9 @@ async def test_the_launch_url_opened_by_hand(rig: Rig) -> None:
     assert response.status_code == 400
     assert await rig.refused(response) == "form_invalid"
     flow = await rig.login()
-    by_get = await rig.http.get("/lti/launch", params={"state": flow.state, "id_token": rig.token(flow)}, headers=rig.browser.header)
+    by_get = await rig.http.get(
+        "/lti/launch", params={"state": flow.state, "id_token": rig.token(flow)}, headers=rig.browser.header
+    )
     assert await rig.refused(by_get) == "form_invalid"
 
 
@@ -145,7 +147,9 @@ async def test_the_platform_s_error_gets_a_page_and_spends_the_state(rig: Rig, e
 
 async def test_an_error_by_get_and_an_error_without_description(rig: Rig) -> None:
     flow = await rig.login()
-    answer = await rig.http.get("/lti/launch", params={"state": flow.state, "error": "login_required"}, headers=rig.browser.header)
+    answer = await rig.http.get(
+        "/lti/launch", params={"state": flow.state, "error": "login_required"}, headers=rig.browser.header
+    )
     assert await rig.refused(answer) == "login_required"
 
 
@@ -175,9 +179,13 @@ async def test_the_signed_target_counts_and_a_difference_is_noted(rig: Rig) -> N
 SWITCHES = {
     "tenant_suspended": lambda rig: rig.operator(tenants.suspend, "uni", actor=ACTOR),
     "registration_inactive": lambda rig: rig.operator(registrations.disable, rig.registration.id, actor=ACTOR),
-    "deployment_disabled": lambda rig: rig.operator(deployments.disable, rig.registration.id, "deployment-1", actor=ACTOR),
+    "deployment_disabled": lambda rig: rig.operator(
+        deployments.disable, rig.registration.id, "deployment-1", actor=ACTOR
+    ),
     "plugin_disabled": lambda rig: rig.operator(tenants.disable_plugin, rig.tenant.id, "lti", actor=ACTOR),
-    "user_suspended": lambda rig: rig.host.database.run(rig.tenant.id, directory.suspend_user, rig.user_id, actor=ACTOR),
+    "user_suspended": lambda rig: rig.host.database.run(
+        rig.tenant.id, directory.suspend_user, rig.user_id, actor=ACTOR
+    ),
 }
 
 

@@ -31,9 +31,14 @@ async def framed_login(rig: Rig, browser: Browser, **changes: Any) -> tuple[Flow
     return flow, data
 
 
-async def confirm(rig: Rig, page: dict[str, str], secret: str, headers: dict[str, str] | None = None, **changes: str) -> httpx2.Response:
+async def confirm(
+    rig: Rig, page: dict[str, str], secret: str, headers: dict[str, str] | None = None, **changes: str
+) -> httpx2.Response:
+    rig.clock.now += 0.001
     body = {"id_token": page["id-token"], "state": page["state"], "ticket": page["ticket"], "secret": secret} | changes
-    return await rig.http.post("/lti/launch/confirm", content=json.dumps(body), headers=OWN if headers is None else headers)
+    return await rig.http.post(
+        "/lti/launch/confirm", content=json.dumps(body), headers=OWN if headers is None else headers
+    )
 
 
 async def to_storage_page(rig: Rig) -> tuple[Flow, dict[str, str], str]:
@@ -158,7 +163,9 @@ async def test_every_part_of_a_confirmation_must_be_of_the_same_launch(rig: Rig,
     assert (await rig.attempts())[0].refusal == "form_invalid"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id_token":1,"state":2,"ticket":3,"secret":4}', b"\xff", b"null"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"id_token":1,"state":2,"ticket":3,"secret":4}', b"\xff", b"null"]
+)
 async def test_rubbish_is_no_confirmation(rig: Rig, body: bytes) -> None:
     answer = await rig.http.post("/lti/launch/confirm", content=body, headers=OWN)
     assert answer.status_code == 400

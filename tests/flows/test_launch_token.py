@@ -78,7 +78,10 @@ async def test_a_new_key_is_fetched_once(rig: Rig) -> None:
 async def test_unknown_keys_do_not_flood_the_platform(rig: Rig) -> None:
     for number in range(20):
         flow = await rig.login()
-        assert await rig.refused(await rig.post(flow, rig.token(flow, header={"kid": f"random-{number}"}))) == "key_not_found"
+        assert (
+            await rig.refused(await rig.post(flow, rig.token(flow, header={"kid": f"random-{number}"})))
+            == "key_not_found"
+        )
         assert (await rig.launch()).status_code == 303
     assert len(rig.keys.paths) <= 2
 
@@ -133,9 +136,7 @@ async def test_no_padding_and_no_white_space(rig: Rig, suffix: str) -> None:
 
 
 async def test_further_algorithms_and_audiences_only_where_the_registration_says_so(rig: Rig) -> None:
-    await rig.register(
-        client_id="client-2", trusted_audiences="friend", leeway="300"
-    )
+    await rig.register(client_id="client-2", trusted_audiences="friend", leeway="300")
     trusted = put(aud=["client-2", "friend"], azp="client-2")
     assert (await rig.launch(trusted, client_id="client-2")).status_code == 303
     assert await rig.refused(await rig.launch(put(aud=[CLIENT, "friend"], azp=CLIENT))) == "audience_untrusted"

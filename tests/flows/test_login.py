@@ -67,7 +67,9 @@ async def test_an_absent_message_hint_stays_absent(rig: Rig) -> None:
 
 
 async def test_parameters_in_the_url_of_a_post_count_and_the_form_wins(rig: Rig) -> None:
-    flow = await rig.login(method="POST", path="/lti/login?lti_message_hint=of-the-url&login_hint=of-the-url", lti_message_hint=None)
+    flow = await rig.login(
+        method="POST", path="/lti/login?lti_message_hint=of-the-url&login_hint=of-the-url", lti_message_hint=None
+    )
     assert flow.query["lti_message_hint"] == "of-the-url"
     assert flow.query["login_hint"] == "user-1"
 
@@ -144,7 +146,10 @@ async def test_unknown_and_switched_off_look_the_same(rig: Rig) -> None:
     codes = [attempt.code for attempt in (await rig.attempts())[:2]]
     assert unknown.response.status_code == off.response.status_code
     assert unknown.response.text.replace(codes[1], "") == off.response.text.replace(codes[0], "")
-    assert [attempt.refusal for attempt in (await rig.attempts())[:2]] == ["registration_inactive", "unknown_registration"]
+    assert [attempt.refusal for attempt in (await rig.attempts())[:2]] == [
+        "registration_inactive",
+        "unknown_registration",
+    ]
 
 
 async def test_a_disabled_plugin_answers_with_a_plain_page(rig: Rig) -> None:
@@ -204,5 +209,11 @@ async def test_nothing_of_a_login_can_be_found_in_the_database(rig: Rig) -> None
 
 async def test_the_deployment_may_be_named_without_its_prefix(rig: Rig) -> None:
     flow = await rig.login(lti_deployment_id=None, deployment_id=DEPLOYMENT)
-    refused = await rig.post(flow, rig.token(flow, lambda payload: payload.update({"https://purl.imsglobal.org/spec/lti/claim/deployment_id": "deployment-2"})))
+    refused = await rig.post(
+        flow,
+        rig.token(
+            flow,
+            lambda payload: payload.update({"https://purl.imsglobal.org/spec/lti/claim/deployment_id": "deployment-2"}),
+        ),
+    )
     assert await rig.refused(refused) == "deployment_mismatch"

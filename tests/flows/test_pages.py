@@ -12,7 +12,7 @@ from ltihost.errors import REASONS
 from ltihost.pages import WORDS, Pages
 from ltihost.records import Registration
 from tests.flows.platform import put
-from tests.flows.rig import BASE, Rig, code_in
+from tests.flows.rig import BASE, Browser, Rig, code_in
 from tests.flows.test_launch_storage import FRAME
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -44,7 +44,10 @@ async def test_pages_inside_an_lms(rig: Rig) -> None:
     [
         ({}, "https:"),
         ({"frame_origins": ("https://a.example", "https://b.example")}, "https://a.example https://b.example"),
-        ({"issuer": "http://127.0.0.1:8090", "auth_url": "http://127.0.0.1:8090/auth.php"}, "https: http://127.0.0.1:8090"),
+        (
+            {"issuer": "http://127.0.0.1:8090", "auth_url": "http://127.0.0.1:8090/auth.php"},
+            "https: http://127.0.0.1:8090",
+        ),
         ({"issuer": "http://10.0.0.7", "auth_url": "http://127.0.0.1:1/a"}, "https: http://127.0.0.1:1"),
     ],
 )
@@ -61,13 +64,15 @@ def test_no_http_origin_without_permission() -> None:
 async def test_two_registrations_do_not_list_each_other_s_origins(rig: Rig) -> None:
     await rig.set(rig.registration.id, frame_origins="https://one.example")
     await rig.register((), client_id="client-2", frame_origins="https://two.example")
-    first = (await rig.login(headers=FRAME)).response.headers["content-security-policy"]
-    second = (await rig.login(headers=FRAME, client_id="client-2")).response.headers["content-security-policy"]
+    first = (await rig.login(Browser(), headers=FRAME)).response.headers["content-security-policy"]
+    second = (await rig.login(Browser(), headers=FRAME, client_id="client-2")).response.headers["content-security-policy"]
     assert first.endswith("frame-ancestors https://one.example")
     assert second.endswith("frame-ancestors https://two.example")
 
 
-@pytest.mark.parametrize("origin", ["https://a.example; script-src *", "https://a.example\nx", "https://a.example/path", "a.example", "*"])
+@pytest.mark.parametrize(
+    "origin", ["https://a.example; script-src *", "https://a.example\nx", "https://a.example/path", "a.example", "*"]
+)
 async def test_an_origin_that_would_change_the_policy_is_not_saved(rig: Rig, origin: str) -> None:
     from ltihost.errors import Invalid
 
@@ -190,7 +195,9 @@ async def test_a_code_is_exchanged_once_within_a_minute(rig: Rig) -> None:
         (None, {"code": "x"}, 410, "code_unusable"),
     ],
 )
-async def test_the_api_says_what_is_wrong(rig: Rig, headers: dict[str, str] | None, body: Any, status: int, code: str) -> None:
+async def test_the_api_says_what_is_wrong(
+    rig: Rig, headers: dict[str, str] | None, body: Any, status: int, code: str
+) -> None:
     bearer = {"authorization": f"Bearer {rig.api_key}"} if headers is None else headers
     answer = await rig.http.post("/api/v1/launches/exchange", json=body, headers=bearer)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -201,7 +208,13 @@ async def test_the_openapi_document_describes_the_exchange(rig: Rig) -> None:
     document = (await rig.http.get("/api/v1/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     assert "/launches/exchange" in document["paths"]
-    assert set(document["components"]["schemas"]["LaunchShape"]["required"]) >= {"id", "user", "context", "session", "browser"}
+    assert set(document["components"]["schemas"]["LaunchShape"]["required"]) >= {
+        "id",
+        "user",
+        "context",
+        "session",
+        "browser",
+    }
 
 
 async def test_the_exchanged_launch_is_what_the_document_says(rig: Rig) -> None:

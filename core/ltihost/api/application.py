@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.responses import JSONResponse, Response
@@ -40,7 +40,7 @@ def build_api(host: Host) -> FastAPI:
         root_path_in_servers=False,
     )
     problems.install(api)
-    callers = Callers(host)
+    exchanger = Depends(Callers(host).requires("launch:exchange"))
 
     @api.post(
         "/launches/exchange",
@@ -50,9 +50,7 @@ def build_api(host: Host) -> FastAPI:
         responses=_ERRORS | {410: {"model": Problem, "description": "The code is unknown, spent or older than 60 s"}},
         tags=["launches"],
     )
-    async def exchange(
-        body: ExchangeRequest, key: Annotated[ApiKey, Depends(callers.requires("launch:exchange"))]
-    ) -> Response:
+    async def exchange(body: ExchangeRequest, key: ApiKey = exchanger) -> Response:
         """The browser brings `code` to your launch URL; your server exchanges it here, once, within a minute."""
         stored = await host.database.hot.redeem_code(
             digest(body.code), application_id=key.application_id, tenant_id=key.tenant_id, now=host.clock(),

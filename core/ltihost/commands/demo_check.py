@@ -45,15 +45,14 @@ class Step:
 
 
 class Watched:
-    """An application mounted in the host, and the launches that reached it."""
+    """An application mounted in the host, and the last launch that reached it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.launches: list[Mapping[str, Any]] = []
+        self.last: Mapping[str, Any] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if launch := scope.get(LAUNCH):
-            self.launches.append(launch)
+        self.last = scope.get(LAUNCH) or self.last
         await self._app(scope, receive, send)
 
 
@@ -78,11 +77,11 @@ class Story:
     async def _welcome(self, platform: SimulatedPlatform, kind: str, role: str) -> str:
         """Somebody opens a link and the application learns who, where and as what."""
         context, person, link = _scene(platform, kind)
-        self._watched.launches.clear()
+        self._watched.last = None
         end = await walk(launch_url(platform, person.slug, link=link.slug))
-        if not end.ok or not self._watched.launches:
+        launch = self._watched.last
+        if not end.ok or launch is None:
             raise UnexpectedError(await self._why(end))
-        launch = self._watched.launches[-1]
         received = (launch["role"], launch["registration"]["plugin"], (launch["context"] or {}).get("title"))
         if received != (expected := (role, platform.profile.key, context.title)):
             raise UnexpectedError(f"the application was told {received}, not {expected}")
@@ -91,9 +90,9 @@ class Story:
     async def _refuse(self, platform: SimulatedPlatform, fault: str, code: str) -> str:
         """A launch with one fault reaches nobody, and its code leads to the reason."""
         _, person, link = _scene(platform, "student")
-        self._watched.launches.clear()
+        self._watched.last = None
         end = await walk(launch_url(platform, person.slug, link=link.slug, choices=Choices((fault,))))
-        if end.ok or self._watched.launches:
+        if end.ok or self._watched.last is not None:
             raise UnexpectedError(f"a launch with the fault {fault} was let through")
         found = await self._attempt(end)
         if found is None or found.refusal != code:

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+from sqlalchemy.orm import Session
 
 from ltihost.commands import output
-from ltihost.commands.output import plain
-from ltihost.explain import QUESTIONS, Explanation
+from ltihost.commands.operator import TenantOption, operate, tenant_id_of, tenant_json
+from ltihost.commands.output import AsJson, plain
+from ltihost.explain import QUESTIONS, Explanation, explain
+from ltihost.plugins.loader import Plugins, load_plugins
 from ltihost.records import Attempt, Check
+from ltihost.settings import load_settings
+from ltihost.store import launches, registrations, tenants
 
 _ENDS = {"accepted": "was accepted", "refused": "was refused", "waiting": "waited for the browser"}
 _MARKS = {"passed": ("✓", "+", "green"), "failed": ("✗", "x", "bold red"), "not_reached": ("·", "-", "dim")}
+
+
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The code that the person was shown, or a launch's id.")]
+
+
+def list_(
+    tenant: TenantOption = None,
+    registration: Annotated[str | None, typer.Option(metavar="ID", help="Only this registration's.")] = None,
+    outcome: Annotated[Literal["accepted", "refused", "waiting"] | None, typer.Option(help="Only these.")] = None,
+    refusal: Annotated[str | None, typer.Option(metavar="CODE", help="Only those refused for this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the newest.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List logins and launches, the newest first, refused ones included."""
+    found = operate(_listed, tenant, registration_id=registration, outcome=outcome, refusal=refusal, limit=limit)
+    if as_json:
+        output.document([attempt_json(attempt) for attempt in found])
+        return
+    rows = [
+        (output.moment(item.at), item.code, item.kind, item.outcome, item.refusal, item.registration_id)
+        for item in found
+    ]
+    output.table(("When", "Code", "Kind", "Outcome", "Why", "Registration"), rows, empty="none")
+
+
+def show(code: Code, as_json: AsJson = False) -> None:
+    """Why a launch went as it did: every check, what was expected and what came, the cause and the fix."""
+    plugins = load_plugins(load_settings().plugins)
+    explanation = operate(_explained, code, plugins)
+    if as_json:
+        output.document(explanation_json(explanation))
+        return
+    print_explanation(explanation)
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
@@ -24,7 +63,7 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     )  # fmt: skip
     return {
         **attempt_json(attempt),
-        "tenant": tenant and {"id": tenant.id, "slug": tenant.slug, "name": tenant.name},
+        "tenant": tenant_json(tenant),
         "registration": registration and {
             "id": registration.id, "name": registration.name, "issuer": registration.issuer,
             "client_id": registration.client_id, "state": registration.state,
@@ -56,6 +95,18 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "message": attempt.message,
         "rung": attempt.rung,
     }
+
+
+def _listed(session: Session, tenant: str | None, **filters: Any) -> list[Attempt]:
+    page = launches.page(session, tenant_id=tenant_id_of(session, tenant), **filters)
+    return [launches.attempt(row) for row in page.rows]
+
+
+def _explained(session: Session, code: str, plugins: Plugins) -> Explanation:
+    attempt = launches.attempt(launches.show(session, code))
+    registration = registrations.get(session, attempt.registration_id) if attempt.registration_id else None
+    tenant = next((item for item in tenants.listed(session) if item.id == attempt.tenant_id), None)
+    return explain(attempt, tenant, registration, plugins.get(registration.plugin) if registration else None)
 
 
 def print_explanation(explanation: Explanation) -> None:
@@ -103,7 +154,7 @@ def _print_check(screen: Console, check: Check) -> None:
     """A check with its question; the one that failed with what was expected and what came."""
     mark, ascii_mark, style = _MARKS[check.status]
     sign = ascii_mark if screen.options.ascii_only else mark
-    screen.print(Text.assemble((f"{sign} ", style), (f"{check.name:<14}", style), (QUESTIONS.get(check.name, ""), "dim")))
+    screen.print(Text.assemble((f"{sign} ", style), (f"{check.name:<15}", style), (QUESTIONS.get(check.name, ""), "dim")))
     if check.status == "failed":
         for name, value in (("expected", check.expected), ("received", check.received)):
             if value is not None:

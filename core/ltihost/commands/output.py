@@ -17,6 +17,7 @@ from rich.text import Text
 #: The option of every command that lists or creates.
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 _PIPE_WIDTH = 1000
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -57,7 +58,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
     for row in cells:
         found.add_row(*(Text(cell) for cell in row))
     if Measurement.get(screen, screen.options.update(max_width=_PIPE_WIDTH), found).maximum <= screen.width:
-        screen.print(found)
+        _print(screen, found)
         return
     for row in cells:
         facts([(column, cell) for column, cell in zip(columns, row, strict=True) if cell])
@@ -71,7 +72,21 @@ def facts(pairs: Sequence[tuple[str, object]]) -> None:
     grid.add_column(overflow="fold")
     for name, value in pairs:
         grid.add_row(name, Text(plain(value)))
-    console().print(grid)
+    _print(console(), grid)
+
+
+def findings(rows: Sequence[tuple[str, str, str, str | None]]) -> None:
+    """Steps of a check as (step, ok|warn|fail, detail, fix); the fix on a line of its own."""
+    width = max(len(step) for step, *_ in rows)
+    for step, status, detail, fix in rows:
+        say((f"{status:<5}", _STYLES[status]), f"{step:<{width}}  {detail}")
+        if fix and status != "ok":
+            say((f"{'':<{width + 7}}{fix}", "dim"))
+
+
+def verbatim(text: str) -> None:
+    """Text to copy: as it is, without wrapping."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
 def plain(value: object) -> str:
@@ -93,6 +108,13 @@ def iso(seconds: float) -> str:
 def moment(seconds: float) -> str:
     """A moment for people, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _print(screen: Console, grid: Table) -> None:
+    """Print without the blanks that fill up the last column, which would wrap when the text is pasted."""
+    with screen.capture() as captured:
+        screen.print(grid)
+    screen.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _text(*parts: str | tuple[str, str]) -> Text:

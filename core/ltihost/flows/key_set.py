@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ltihost.errors import NotFound
 from ltihost.host import Host
 from ltihost.records import HOST
 from ltihost.store import keys
@@ -38,10 +37,10 @@ class KeySetFlow:
 
     async def answer(self, request: Request) -> Response:
         owner = request.path_params.get("registration", HOST)
-        try:
-            public = await self.host.database.run_lookup(keys.public_keys, owner)
-        except NotFound:
+        route = await self.host.routing.route(owner) if owner != HOST else None
+        if route is None and owner != HOST:
             return PlainTextResponse("no such registration", 404)
+        public = await self.host.database.run(route.tenant.id if route else HOST, keys.public_keys, owner)
         body = orjson.dumps({"keys": public})
         etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = _HEADERS | {"ETag": etag}

@@ -4,8 +4,8 @@
 
     def create(session: Session, slug: str, ...) -> Tenant: ...
 
-    await db.run_host(tenants.create, "north", name="North", actor="cli")       # across tenants: operator's commands
-    await db.run(tenant.id, launches.page, limit=20)                            # one tenant
+    await db.run_host(tenants.create, "north", "North", actor="cli")       # across tenants: operator's commands
+    await db.run(tenant.id, launches.page, limit=20)                        # one tenant
 
 Each run is one transaction. Both raise `Busy` when the database does not take the work in time, and whatever the
 function raises; nothing is stored then.
@@ -34,7 +34,8 @@ T = TypeVar("T")
 class Backend(Protocol):
     """What differs between the databases."""
 
-    hot: HotPath
+    @property
+    def hot(self) -> HotPath: ...
 
     async def open(self) -> None: ...
 
@@ -43,6 +44,8 @@ class Backend(Protocol):
     async def run(self, bind: Callable[[Session], None], tenant_id: str, work: Callable[[Session], T]) -> T: ...
 
     async def run_host(self, bind: Callable[[Session], None], work: Callable[[Session], T]) -> T: ...
+
+    async def ping(self) -> None: ...
 
     async def check_role(self) -> None: ...
 
@@ -67,6 +70,10 @@ class Database:
     async def close(self) -> None:
         """Finish the work in hand and disconnect."""
         await self._backend.close()
+
+    async def ping(self) -> None:
+        """Whether the database takes work now. Raises Busy."""
+        await self._backend.ping()
 
     async def check_role(self) -> None:
         """PostgreSQL: raise ConfigurationError when the role of `LTIHOST_DATABASE_URL` could see past its tenant."""

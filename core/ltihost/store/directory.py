@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ltihost.errors import NotFound
@@ -25,6 +25,11 @@ def users(session: Session, *, registration_id: str | None = None) -> list[table
     return list(session.scalars(query))
 
 
+def count_users(session: Session) -> int:
+    """How many people there are."""
+    return session.scalar(select(func.count()).select_from(tables.User)) or 0
+
+
 def suspend_user(session: Session, user_id: str, *, suspended: bool = True, actor: str) -> tables.User:
     """Let the person in no more, or again. Raises NotFound."""
     row = user(session, user_id)
@@ -45,6 +50,14 @@ def context(session: Session, context_id: str) -> tables.Context:
     row = session.scalars(select(tables.Context).where(tables.Context.id == context_id)).first()
     if row is None:
         raise NotFound("context_unknown", "There is no such context.")
+    return row
+
+
+def resource_link(session: Session, link_id: str) -> tables.ResourceLink:
+    """Raises NotFound."""
+    row = session.scalars(select(tables.ResourceLink).where(tables.ResourceLink.id == link_id)).first()
+    if row is None:
+        raise NotFound("link_unknown", "There is no such link.")
     return row
 
 

@@ -76,8 +76,8 @@ VALUES (:tenant, :audit, :now, 'same_instance', 'deployment.approved', :registra
 """
 _SPEND_CODE = """
 DELETE FROM one_time_codes
- WHERE code_hash = :code_hash AND application_id = :application AND expires_at > :now
-   AND (:tenant IS NULL OR tenant_id = :tenant)
+ WHERE code_hash = :code_hash AND expires_at > :now
+   AND (:application IS NULL OR application_id = :application) AND (:tenant IS NULL OR tenant_id = :tenant)
 RETURNING tenant_id, launch_id
 """
 _LAUNCH_OF_CODE = """
@@ -96,8 +96,10 @@ INSERT INTO sessions (tenant_id, id, launch_id, application_id, created_at, expi
 #: Deleted a slice at a time, so that a launch never waits for a long clean-up.
 _SLICE = 2_000
 _PRUNE = (
-    "DELETE FROM nonces WHERE (registration_id, nonce_hash) IN "
-    "(SELECT registration_id, nonce_hash FROM nonces WHERE expires_at <= ? LIMIT ?)",
+    """
+    DELETE FROM nonces WHERE (registration_id, nonce_hash) IN
+      (SELECT registration_id, nonce_hash FROM nonces WHERE expires_at <= ? LIMIT ?)
+    """,
     "DELETE FROM one_time_codes WHERE code_hash IN (SELECT code_hash FROM one_time_codes WHERE expires_at <= ? LIMIT ?)",
     "DELETE FROM sessions WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM sessions WHERE expires_at <= ? LIMIT ?)",
 )
@@ -107,10 +109,13 @@ class SqliteHotPath:
     """`HotPath` on one SQLite file."""
 
     def __init__(self, path: Path, box: SecretBox, caps: RowCaps) -> None:
+        self._path = path
         self._box = box
         self._caps = caps
-        self._writer = GroupWriter(path)
-        self._reader = connect(path)
+
+    def open(self) -> None:
+        self._writer = GroupWriter(self._path)
+        self._reader = connect(self._path)
         self._reader.execute("PRAGMA query_only = ON")
         self._reader_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ltihost-reader")
 
@@ -118,6 +123,10 @@ class SqliteHotPath:
         await self._writer.close()
         await asyncio.to_thread(self._reader_thread.shutdown)
         self._reader.close()
+
+    async def ping(self) -> None:
+        """Take the write lock once. Raises Busy."""
+        await self._writer.run(lambda _: None)
 
     async def route(self, registration_id: str) -> Route | None:
         row = await self._read(lambda db: _row(db, _ROUTE, registration_id))
@@ -152,7 +161,7 @@ class SqliteHotPath:
         await self._writer.run(partial(sqlite_launch.record, attempts=attempts, caps=self._caps))
 
     async def redeem_code(
-        self, code_hash: bytes, *, application_id: str, tenant_id: str | None, now: float, session_seconds: int
+        self, code_hash: bytes, *, application_id: str | None, tenant_id: str | None, now: float, session_seconds: int
     ) -> StoredLaunch | None:
         session_id, expires = new_id("ses"), now + session_seconds
         values = {"code_hash": code_hash, "application": application_id, "tenant": tenant_id, "now": now}

@@ -6,7 +6,7 @@ import base64
 import struct
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Invalid, NotFound
@@ -44,7 +44,9 @@ def page(
     }
     query = select(tables.Launch).filter_by(**{name: value for name, value in wanted.items() if value is not None})
     query = query.order_by(tables.Launch.at.desc(), tables.Launch.id.desc()).limit(limit + 1)
-    rows = list(session.scalars(_after(query, cursor)))
+    if cursor is not None:
+        query = query.where(tuple_(tables.Launch.at, tables.Launch.id) < _position(cursor))
+    rows = list(session.scalars(query))
     return Page(rows[:limit], _cursor(rows[limit - 1]) if len(rows) > limit else None)
 
 
@@ -52,7 +54,9 @@ def show(session: Session, name: str) -> tables.Launch:
     """The attempt of this id, or the newest of this short code as a person typed it. Raises NotFound."""
     by_id = select(tables.Launch).where(tables.Launch.id == name)
     by_code = select(tables.Launch).where(tables.Launch.code == read_code(name)).order_by(tables.Launch.at.desc())
-    row = session.scalars(by_id).first() or session.scalars(by_code.limit(1)).first()
+    refused = by_code.where(tables.Launch.outcome != "accepted")  # these are indexed
+    found = (session.scalars(query.limit(1)).first() for query in (by_id, refused, by_code))
+    row = next((row for row in found if row is not None), None)
     if row is None:
         raise NotFound("launch_unknown", "There is no launch with this code.")
     return row
@@ -86,15 +90,12 @@ def only_counted(session: Session, since: float) -> int:
     return session.scalar(query) or 0
 
 
-def _after(query: Select[tuple[tables.Launch]], cursor: str | None) -> Select[tuple[tables.Launch]]:
-    if cursor is None:
-        return query
+def _position(cursor: str) -> tuple[float, str]:
     try:
         raw = base64.urlsafe_b64decode(cursor)
-        at, row_id = struct.unpack(">d", raw[:8])[0], raw[8:].decode()
+        return struct.unpack(">d", raw[:8])[0], raw[8:].decode()
     except (ValueError, struct.error):
         raise Invalid("cursor_invalid", "The cursor is not one of ours.") from None
-    return query.where(tuple_(tables.Launch.at, tables.Launch.id) < (at, row_id))
 
 
 def _cursor(row: tables.Launch) -> str:

@@ -12,7 +12,6 @@ from ltihost.errors import ConfigurationError
 from ltihost.store import audit, migrations
 from ltihost.store.crypto import SecretBox
 from ltihost.store.guard import bind_all
-from ltihost.store.hot import HotPath
 from ltihost.store.hot_sqlite import SqliteHotPath
 from ltihost.store.hot_values import RowCaps
 from ltihost.store.sqlite import SqliteSessions
@@ -23,12 +22,10 @@ T = TypeVar("T")
 class SqliteBackend:
     """See `database.Backend`. Every process may do everything: the file's permissions are the only role."""
 
-    hot: HotPath
-
     def __init__(self, path: Path, box: SecretBox, caps: RowCaps) -> None:
         self._path = path
         self._box = box
-        self._caps = caps
+        self.hot = SqliteHotPath(path, box, caps)
 
     async def open(self) -> None:
         if not self._path.exists():
@@ -39,11 +36,10 @@ class SqliteBackend:
         except BaseException:
             await self._sessions.close()
             raise
-        self._hot = SqliteHotPath(self._path, self._box, self._caps)
-        self.hot = self._hot
+        self.hot.open()
 
     async def close(self) -> None:
-        await self._hot.close()
+        await self.hot.close()
         await self._sessions.close()
 
     async def run(self, bind: Callable[[Session], None], tenant_id: str, work: Callable[[Session], T]) -> T:
@@ -55,6 +51,9 @@ class SqliteBackend:
             return work(session)
 
         return await self._sessions.run(bound)
+
+    async def ping(self) -> None:
+        await self.hot.ping()
 
     async def check_role(self) -> None:
         return None

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from ltihost.records import HOST, Attempt
+from ltihost.records import Attempt
 from ltihost.store.hot import AcceptLaunch, AcceptOutcome
 from ltihost.store.hot_values import RowCaps, attempt_values, launch_values
 

@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -28,10 +28,9 @@ Work = Callable[[sqlite3.Connection], Any]
 @dataclass(slots=True)
 class _Job:
     work: Work
-    loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     result: Any = None
-    error: BaseException | None = field(default=None)
+    error: BaseException | None = None
 
     def tell(self) -> None:
         if self.future.done():  # its caller gave up waiting
@@ -43,11 +42,13 @@ class _Job:
 
 
 class GroupWriter:
-    """The one writer of this process. Other processes may write to the same file; SQLite's lock orders them."""
+    """The one writer of this process, for one event loop. Other processes may write too; SQLite's lock orders them."""
 
     def __init__(self, path: Path) -> None:
         self._connection = connect(path)
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._asked: list[_Job] = []
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="ltihost-writer", daemon=True)
         self._closed = False
         self._thread.start()
@@ -59,38 +60,46 @@ class GroupWriter:
         """
         if self._closed:
             raise Busy("busy", "The host is shutting down.")
-        loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
-        self._queue.put(job)
+        job = _Job(work, self._loop.create_future())
+        if not self._asked:  # hand over once per turn of the event loop, so that what comes together stays together
+            self._loop.call_soon(self._hand_over)
+        self._asked.append(job)
         result: T = await job.future
         return result
 
     async def close(self) -> None:
         """Finish what waits, then close the connection."""
         self._closed = True
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
 
-    def _serve(self) -> None:
-        while (job := self._queue.get()) is not None:
-            group = [job]
-            stop = self._drain(group)
-            self._commit(group)
-            _tell(group)
-            if stop:
-                return
+    def _hand_over(self) -> None:
+        jobs, self._asked = self._asked, []
+        self._queue.put(jobs)
 
-    def _drain(self, group: list[_Job]) -> bool:
-        """Add what waits to the group; answer whether the end was among it."""
-        while len(group) < GROUP:
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                return False
-            if job is None:
-                return True
-            group.append(job)
+    def _serve(self) -> None:
+        waiting: list[_Job] = []
+        stop = False
+        while waiting or not stop:
+            stop = self._take(waiting, block=not waiting) or stop
+            group, waiting = waiting[:GROUP], waiting[GROUP:]
+            if group:
+                self._commit(group)
+                self._loop.call_soon_threadsafe(_tell_all, group)
+
+    def _take(self, waiting: list[_Job], *, block: bool) -> bool:
+        """Add what was asked for meanwhile, waiting for it if told to; answer whether the end was among it."""
+        try:
+            while len(waiting) < GROUP:
+                jobs = self._queue.get(block=block)
+                if jobs is None:
+                    return True
+                waiting.extend(jobs)
+                block = False
+        except Empty:
+            pass
         return False
 
     def _commit(self, group: list[_Job]) -> None:
@@ -118,16 +127,6 @@ class GroupWriter:
             job.error = host_error(error)
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-
-
-def _tell(group: list[_Job]) -> None:
-    """Wake the callers, with one call into each event loop."""
-    for loop in {job.loop for job in group}:
-        jobs = [job for job in group if job.loop is loop]
-        try:
-            loop.call_soon_threadsafe(_tell_all, jobs)
-        except RuntimeError:  # that loop is closed, nobody waits any more
-            continue
 
 
 def _tell_all(jobs: list[_Job]) -> None:

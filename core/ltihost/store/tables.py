@@ -371,7 +371,10 @@ class Launch(Owned, Base):
         _within_tenant("launches", "context_id", "contexts"),
         _within_tenant("launches", "resource_link_id", "resource_links"),
         Index(None, "tenant_id", "at"),
-        Index(None, "code"),
+        # People quote the codes of what was refused; the index costs an accepted launch nothing.
+        Index(
+            None, "code", sqlite_where=text("outcome <> 'accepted'"), postgresql_where=text("outcome <> 'accepted'")
+        ),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     code: Mapped[str]
@@ -416,7 +419,7 @@ class Audit(Owned, Base):
     """The audit trail. Rows are only ever added; `seq`, `previous_hash` and `hash` are filled once, when sealed."""
 
     __tablename__ = "audit"
-    __table_args__ = (UniqueConstraint("tenant_id", "seq"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "seq"), {"sqlite_with_rowid": False})
     id: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[float]
     actor: Mapped[str]

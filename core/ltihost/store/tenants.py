@@ -29,14 +29,15 @@ class PluginSwitch:
     secret_names: tuple[str, ...]
 
 
-def create(session: Session, slug: str, *, name: str, actor: str) -> Tenant:
-    """Make a tenant. Raises Invalid, or Conflict when the slug is taken."""
+def create(session: Session, slug: str, name: str, *, actor: str) -> Tenant:
+    """Make a tenant, with the plugin `lti` on. Raises Invalid, or Conflict when the slug is taken."""
     if _find(session, checks.slug(slug)) is not None:
         raise Conflict("tenant_exists", f"There is a tenant {slug} already.")
     row = tables.Tenant(id=new_id("ten"), slug=slug, name=checks.line(name), active=True, created_at=time.time())
     session.add(row)
     session.flush()
     audit.append(session, row.id, actor=actor, action="tenant.created", object_id=row.id, details={"slug": slug})
+    enable_plugin(session, row.id, "lti", actor=actor)  # an LMS that keeps to the specs needs no plugin of its own
     return tenant_from(row.values())
 
 

@@ -7,7 +7,7 @@
     /{lms}/_person                          changes the person that is signed in
     /{lms}/_tools                           GET lists, POST registers a tool (JSON, see ToolForm)
     /{lms}/_storage                         the frame that keeps data for tools
-    the profile's auth and JWKS paths       as in the real LMS
+    the profile's auth, JWKS, token paths   as in the real LMS
 
 For really cross-site frames let the campus run on 127.0.0.1 and the host on localhost.
 """
@@ -32,6 +32,7 @@ from ltihost.testing.campus_pages import STATIC, CampusPages, Choices
 from ltihost.testing.parts import Context, Link, Page, Person, Tool
 from ltihost.testing.platform import FormPost, SimulatedPlatform
 from ltihost.testing.profile import Profile
+from ltihost.testing.tokens import TokenDesk
 
 
 class ToolForm(BaseModel, extra="forbid"):
@@ -86,6 +87,7 @@ class Lms:
         self.platform = platform
         self.profile = platform.profile
         self.pages = pages
+        self.desk = TokenDesk(platform)
         self.cookie = f"campus-{self.profile.key}"
 
     def routes(self) -> list[Route]:
@@ -103,6 +105,7 @@ class Lms:
             Route("/_storage", self.storage),
             Route(self.profile.auth_path, self.authorize, methods=["GET", "POST"]),
             Route(self.profile.jwks_path, self.key_set),
+            Route(self.profile.token_path, self.desk.answer, methods=["POST"]),
         ]
 
     # Pages for people.

@@ -101,8 +101,11 @@ class CampusPages:
         return Response(f".look-{profile.key} {{ {rules} }}\n", media_type="text/css")
 
     def _lms_page(self, name: str, platform: SimulatedPlatform, person: Person, **values: Any) -> Response:
-        given = {"context": None, "link": None, "choices": Choices(), "here": "courses", **values}
-        return self._page(name, platform=platform, profile=platform.profile, person=person, **given)
+        given: dict[str, Any] = {"context": None, "link": None, "choices": Choices(), "here": "courses", **values}
+        framed = platform.profile.storage_frame not in (None, "_parent") and given["choices"].storage != "none"
+        return self._page(
+            name, platform=platform, profile=platform.profile, person=person, has_storage_frame=framed, **given
+        )
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self._templates.get_template(name).render(**values), status, headers=self._headers())

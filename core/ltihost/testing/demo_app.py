@@ -1,7 +1,7 @@
 """The demo application: a card that shows the launch it was given. It is mounted in the host, no API key needed.
 
 A launch arrives as GET `<mount>/launch` with `scope["ltihost.launch"]`, the dict an application would get in exchange
-for its code. The host sets the Content-Security-Policy, so nothing here is inline.
+for its code. Nothing on its pages is inline or from elsewhere.
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 _STATIC = Path(str(files("ltihost.testing") / "static" / "demo"))
+#: LMS pages live on school and vanity hosts, and for a demo on this machine; the card has no control worth a click.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors https: http://127.0.0.1:* http://localhost:*"
+    ),
+    "Cache-Control": "no-store",
+}
 #: What a person is called here, by the role of the launch.
 ROLES = {
     "administrator": "Administrator",
@@ -67,7 +75,7 @@ def build_demo_app() -> ASGIApp:
             initials=_initials(launch["user"]) if launch else "",
             raw=json.dumps(launch, indent=2, ensure_ascii=False),
         )
-        return HTMLResponse(html, 200 if launch else 404, headers={"Cache-Control": "no-store"})
+        return HTMLResponse(html, 200 if launch else 404, headers=HEADERS)
 
     return Starlette(
         routes=[

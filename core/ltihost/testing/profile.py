@@ -87,7 +87,8 @@ class Profile:
     `token_seconds`: life of an id_token. `token_at_login`: it is built when the login starts. `hint_seconds`: life of
     a message hint. `storage_frame`: name of the frame that keeps data for tools, "_parent" for the page itself, None
     without platform storage. `reposts`: a browser without a session is sent once more from the LMS's own page.
-    `fixed_issuer`: the issuer where all installations share one; else the base URL.
+    `fixed_issuer`: the issuer where all installations share one; else the base URL. `tool_custom`: parameters that a
+    tool registered without its own gets. `words`: what the pages call "courses", "links" and "pick" here.
     """
 
     key: str

@@ -1,9 +1,6 @@
-"""The pytest plugin that plugin authors get with ltihost. Nothing of the host is imported until a fixture is asked for.
+"""The pytest plugin that plugin authors get with ltihost: ask for `campus`, go through it with `driver.walk`.
 
-def pytest_... nothing to set up; ask for `campus`:
-
-async def test_launch(campus):
-    walk(campus.launch_url("acme", "ada", "cell-quiz"))
+Nothing of the host is imported until a fixture is asked for.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Acceptance:
             )  # fmt: skip
         except Refused as refused:
             if refused.code == "audience_mismatch" and registration.issuer and refused.received:
-                others = await self.host.routing.routes(registration.issuer, refused.received)
+                others = await self.host.routing.routes(registration.issuer, refused.received.strip('"'))
                 if any(route.registration.id != registration.id for route in others):
                     raise Refused(
                         "mix_up", "audience", expected=refused.expected, received=refused.received

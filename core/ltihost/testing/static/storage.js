@@ -9,6 +9,12 @@
   const MAX_KEYS = 500;
   const prefix = mode === "legacy" ? OLD : "";
   const onPage = role === "page";
+
+  // Tools start when everything they may ask is there.
+  window.addEventListener("load", () => {
+    for (const place of document.querySelectorAll("iframe[data-src]")) place.src = place.dataset.src;
+  });
+
   // Only the LMSs that have storage know any of these messages.
   if ((onPage && !frame) || mode === "none") return;
 

@@ -110,6 +110,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_audit_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_audit")),
         sa.UniqueConstraint("tenant_id", "seq", name=op.f("uq_audit_tenant_id_seq")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "key_pairs",
@@ -419,7 +420,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_launches_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_launches")),
     )
-    op.create_index(op.f("ix_launches_code"), "launches", ["code"], unique=False)
+    op.create_index(
+        op.f("ix_launches_code"),
+        "launches",
+        ["code"],
+        unique=False,
+        sqlite_where=sa.text("outcome <> 'accepted'"),
+        postgresql_where=sa.text("outcome <> 'accepted'"),
+    )
     op.create_index(op.f("ix_launches_tenant_id_at"), "launches", ["tenant_id", "at"], unique=False)
     op.create_table(
         "one_time_codes",

@@ -1,0 +1,79 @@
+"""`ltihost key`: the keys that the host signs with, of the host itself or of one registration."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.orm import Session
+
+from ltihost.commands import output
+from ltihost.commands.operator import actor, operate
+from ltihost.commands.output import AsJson
+from ltihost.records import HOST
+from ltihost.store import keys, registrations
+
+RegistrationOption = Annotated[
+    str | None, typer.Option("--registration", metavar="ID", help="Of this registration instead of the host.")
+]
+
+
+def list_(registration: RegistrationOption = None, as_json: AsJson = False) -> None:
+    """List the keys, without their private halves."""
+    found = operate(_listed, registration)
+    if as_json:
+        output.document(found)
+        return
+    rows = [(key["kid"], key["state"], key["since"], key["created_at"]) for key in found]
+    output.table(("Kid", "State", "Since", "Made"), rows, empty="none: they are made by `ltihost migrate`")
+
+
+def rotate(registration: RegistrationOption = None, as_json: AsJson = False) -> None:
+    """Replace the signing key in two steps, a day apart, so that every LMS has seen the new one before it signs.
+
+    The first call publishes the next key; a call after that day lets it sign.
+    """
+    found = operate(_rotate, registration)
+    if as_json:
+        output.document(found)
+        return
+    waiting = next((key for key in found if key["state"] == "published"), None)
+    signing = next(key["kid"] for key in found if key["state"] == "signing")
+    output.say(f"Key {signing} signs." + (f" Key {waiting['kid']} is published since {waiting['since']}." if waiting else ""))
+    if waiting:
+        output.hint("a day after that, run the same command again to sign with it")
+
+
+def revoke(
+    kid: Annotated[str, typer.Argument(metavar="KID", help="As `key list` shows it.")], as_json: AsJson = False
+) -> None:
+    """Drop a key at once, for one that leaked: it leaves the key set and another signs now."""
+    signing = operate(keys.revoke, kid, actor=actor())
+    if as_json:
+        output.document({"revoked": kid, "signing": signing})
+        return
+    output.say(f"Key {kid} is revoked; {signing} signs now.")
+    output.hint("LMSs that cache key sets may refuse what is signed now for up to a day")
+
+
+def _listed(session: Session, registration_id: str | None) -> list[dict[str, Any]]:
+    owner = registrations.get(session, registration_id).id if registration_id else HOST
+    return [
+        {
+            "kid": row.id,
+            "state": row.state,
+            "since": output.iso(row.state_since),
+            "created_at": output.iso(row.created_at),
+        }
+        for row in keys.listed(session, owner)
+    ]
+
+
+def _rotate(session: Session, registration_id: str | None) -> list[dict[str, Any]]:
+    owner = registrations.get(session, registration_id).id if registration_id else HOST
+    waiting = any(row.state == "published" for row in keys.listed(session, owner))
+    keys.advance(session, owner, time.time())
+    if not waiting:
+        keys.rotate(session, owner, expected=keys.signing_key(session, owner).kid, actor=actor())
+    return _listed(session, registration_id)

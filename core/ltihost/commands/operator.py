@@ -1,0 +1,107 @@
+"""How a command reaches the store: one transaction across tenants, as the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
+
+import typer
+from sqlalchemy.orm import Session
+
+from ltihost.commands import output
+from ltihost.records import HOST, Tenant
+from ltihost.settings import Settings, load_settings
+from ltihost.store import keys, migrations, tenants
+from ltihost.store.database import Database
+from ltihost.store.sqlite import database_path
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TenantOption = Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="The organisation.")]
+TenantNeeded = Annotated[str, typer.Option("--tenant", metavar="SLUG", help="The organisation.")]
+
+
+def operate(work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `work(session, …)` in one transaction across tenants. Raises what it raises, and ConfigurationError."""
+
+    async def once() -> T:
+        async with opened(load_settings()) as database:
+            return await database.run_host(work, *args, **kwargs)
+
+    return asyncio.run(once())
+
+
+def with_database(work: Callable[[Settings, Database], Awaitable[T]]) -> T:
+    """Run `work` with the settings and the open database."""
+
+    async def once() -> T:
+        settings = load_settings()
+        async with opened(settings) as database:
+            return await work(settings, database)
+
+    return asyncio.run(once())
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """The database, ready and open. An empty SQLite database gets its tables first."""
+    await _prepare_sqlite(settings)
+    database = Database(settings)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def make_ready(settings: Settings) -> None:
+    """What has to hold before the host listens: the schema is current, and the role can see one tenant only."""
+    async with opened(settings) as database:
+        await database.check_role()
+
+
+def actor() -> str:
+    """Who is named in the audit trail."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return "cli"
+
+
+def tenant_id_of(session: Session, slug: str | None) -> str | None:
+    """The id of the tenant of this slug; None for none. Raises NotFound."""
+    return tenants.by_slug(session, slug).id if slug else None
+
+
+def slugs(session: Session) -> dict[str, str | None]:
+    """The slug of every tenant by its id; the host has none."""
+    return {HOST: None, **{tenant.id: tenant.slug for tenant in tenants.listed(session)}}
+
+
+def tenant_json(tenant: Tenant | None) -> dict[str, object] | None:
+    """The JSON form of a tenant; None stays None."""
+    return tenant and {"id": tenant.id, "slug": tenant.slug, "name": tenant.name, "active": tenant.active}
+
+
+async def migrate(settings: Settings) -> str:
+    """Bring the database to this release's schema, with a key set for the shared URLs; answer the revision."""
+    revision = await migrations.migrate(settings)
+    database = Database(settings)
+    await database.open()
+    try:
+        await database.run_host(keys.create, HOST, HOST)
+    finally:
+        await database.close()
+    return revision
+
+
+async def _prepare_sqlite(settings: Settings) -> None:
+    """A file that is not there, or empty, is what a first start looks like. Any other schema is left to `migrate`."""
+    path = database_path(settings.database)
+    if path is not None and (not path.exists() or path.stat().st_size == 0):
+        revision = await migrate(settings)
+        output.hint(f"made a new database in {path}, schema {revision}")

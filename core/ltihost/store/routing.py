@@ -1,0 +1,88 @@
+"""The look-ups of every login and launch, remembered for five seconds at most.
+
+What was switched off is so everywhere within that time, and at a launch at once: storing it reads the truth again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from ltihost.store.hot import Deployment, HotPath, Route
+
+T = TypeVar("T")
+
+TTL_SECONDS = 5.0
+#: Entries kept per kind of look-up. What does not exist has a smaller store of its own: strangers choose its keys.
+MAX_FOUND = 10_000
+MAX_MISSING = 1_000
+
+
+class RoutingCache:
+    """`HotPath.route`, `routes` and `deployment`, each asked once for everybody who waits for the same answer."""
+
+    def __init__(self, hot: HotPath, ttl: float = TTL_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hot = hot
+        self._routes_by_id: _Remembered[Route | None] = _Remembered(ttl, clock)
+        self._routes: _Remembered[Sequence[Route]] = _Remembered(ttl, clock)
+        self._deployments: _Remembered[Deployment | None] = _Remembered(ttl, clock)
+
+    async def route(self, registration_id: str) -> Route | None:
+        """See `HotPath.route`."""
+        return await self._routes_by_id.get(registration_id, lambda: self._hot.route(registration_id))
+
+    async def routes(self, issuer: str, client_id: str | None) -> Sequence[Route]:
+        """See `HotPath.routes`."""
+        return await self._routes.get((issuer, client_id), lambda: self._hot.routes(issuer, client_id))
+
+    async def deployment(self, registration_id: str, deployment_id: str) -> Deployment | None:
+        """See `HotPath.deployment`."""
+        key = (registration_id, deployment_id)
+        return await self._deployments.get(key, lambda: self._hot.deployment(registration_id, deployment_id))
+
+    def forget(self) -> None:
+        """Ask anew from now on; answers still under way are not kept."""
+        for remembered in (self._routes_by_id, self._routes, self._deployments):
+            remembered.forget()
+
+
+class _Remembered(Generic[T]):
+    def __init__(self, ttl: float, clock: Callable[[], float]) -> None:
+        self._ttl = ttl
+        self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        self._found: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        self._missing: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        self._asking: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
+        known = self._found.get(key) or self._missing.get(key)
+        if known is not None and self._clock() < known[0]:
+            return known[1]
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._ask(key, ask, self._asking))
+        return await asyncio.shield(task)  # one caller who gives up does not take the answer from the others
+
+    async def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]], asking: dict[Hashable, asyncio.Task[T]]) -> T:
+        expires = self._clock() + self._ttl
+        try:
+            answer = await ask()
+        finally:
+            asking.pop(key, None)
+        if asking is self._asking:  # else it was told to forget meanwhile
+            self._keep(key, expires, answer)
+        return answer
+
+    def _keep(self, key: Hashable, expires: float, answer: T) -> None:
+        self._found.pop(key, None)
+        self._missing.pop(key, None)
+        store, most = (self._found, MAX_FOUND) if answer else (self._missing, MAX_MISSING)
+        store[key] = (expires, answer)
+        if len(store) > most:
+            store.popitem(last=False)

@@ -1,0 +1,107 @@
+"""The tutorial, typed line by line into a shell, with a browser beside it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ltihost.testing.driver import Walk, walk
+from tests.docs.reading import ROOT, text_of
+from tests.docs.shell import Shell, free_ports, running_demo
+from tests.docs.test_commands import console_lines
+
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+
+
+@dataclass
+class Reader:
+    """Somebody who follows the tutorial: a shell, the demo beside it, the tutorial's lines at other ports."""
+
+    shell: Shell
+    demo: dict[str, Any]
+    lines: list[str]
+
+    def type_up_to(self, last: str) -> str:
+        """Type the next lines up to the one that begins with `last`; answer what that one printed."""
+        printed = ""
+        while self.lines:
+            line = self.lines.pop(0)
+            printed = self.shell.run(line.replace("reg_...", "$(" + _DRAFT + ")"))
+            if line.startswith(last):
+                return printed
+        raise AssertionError(f"the tutorial has no line that begins with {last!r}")
+
+    async def opens(self, person: str, **choices: str) -> Walk:
+        """The person opens the link of the tutorial."""
+        more = "".join(f"&{name}={value}" for name, value in choices.items())
+        return await walk(f"{self.demo['campus_url']}moodle/_launch?person={person}&link=cell-quiz{more}")
+
+
+#: Reads the id that the reader copies from the screen.
+_DRAFT = (
+    "ltihost registration list --json | "
+    'python -c \'import json, sys; print(*[item["id"] for item in json.load(sys.stdin) if item["state"] == "draft"])\''
+)
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    port, own = free_ports()
+    at_other_ports = {"8700": str(port), "8701": str(port + 1), "9000": str(own)}
+    lines = [re.sub("8700|8701|9000", lambda found: at_other_ports[found[0]], line) for line in console_lines(TUTORIAL)]
+    assert lines[:2] == ["make demo", "source .venv/bin/activate"]
+    with running_demo(port) as demo:
+        shell = Shell({**demo["environment"], "PORT": str(own)})
+        try:
+            yield Reader(shell, demo, lines[2:])
+        finally:
+            shell.close()
+
+
+async def test_the_tutorial_works(reader: Reader) -> None:
+    assert "Ada" in (await reader.opens("ada")).response.text
+    assert "accepted" in reader.type_up_to("ltihost launch list")
+    reader.type_up_to("ltihost registration approve")
+
+    greeting = await reader.opens("ada")
+    assert greeting.response.status_code == 200
+    assert _promised() in html.unescape(greeting.response.text)
+    assert "instructor" in (await reader.opens("tess")).response.text
+
+    refused = await reader.opens("ada", fault="tampered")
+    assert "This link could not be checked" in refused.response.text
+    assert "sig_invalid" in reader.type_up_to("ltihost launch list")
+    code = re.search(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b", refused.response.text)
+    assert code
+    reader.lines = [line.replace("CODE", code[0]) for line in reader.lines]
+    assert "Did the platform sign it?" in reader.type_up_to("ltihost launch show")
+    assert reader.lines == []
+
+
+def test_the_demo_takes_the_ports_of_the_tutorial() -> None:
+    from ltihost.commands.demo import DEFAULT_PORT
+
+    text = text_of(TUTORIAL)
+    assert f"localhost:{DEFAULT_PORT}" in text
+    assert f"127.0.0.1:{DEFAULT_PORT + 1}" in text
+
+
+def test_the_reader_is_told_what_to_export() -> None:
+    """The tutorial speaks of four lines."""
+    port, _ = free_ports()
+    with running_demo(port) as demo:
+        assert len(demo["environment"]) == 4
+        assert json.dumps(demo["environment"])
+
+
+def _promised() -> str:
+    """The greeting that the tutorial shows as a quotation."""
+    found = re.search(r"^> (.+)$", text_of(TUTORIAL), re.MULTILINE)
+    assert found
+    return found[1]
