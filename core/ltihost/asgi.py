@@ -35,6 +35,7 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
+        mounted = scope["path"].startswith("/apps/")  # an application of its own decides about its pages
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def send_framed(message: Message) -> None:
@@ -42,7 +43,7 @@ class RequestFrame:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._common:
                     headers[name] = value
-                for name, value in _DEFAULT:
+                for name, value in () if mounted else _DEFAULT:
                     headers.setdefault(name, value)
                 headers["x-request-id"] = request_id
             await send(message)

@@ -72,10 +72,18 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
 class Root(TyperGroup):
     """The whole command: what goes wrong becomes a line or two on standard error and an exit status."""
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
         configure_logs(level=logging.WARNING)
         try:
-            status = super().main(args=args, **extra | {"prog_name": "ltihost", "standalone_mode": False})
+            status = super().main(args, "ltihost", complete_var, False, windows_expand_args, **extra)
         except LtihostError as error:
             output.fail(str(error))
             status = MISCONFIGURED if isinstance(error, ConfigurationError) else FAILED

@@ -67,7 +67,7 @@ def explain(
     attempt: Attempt, tenant: Tenant | None, registration: Registration | None, plugin: LoadedPlugin | None
 ) -> Explanation:
     """Put together what an administrator wants to know; `plugin` is that of the registration, if it is loaded."""
-    lms = plugin.manifest.name if plugin else registration and registration.plugin
+    lms = plugin.manifest.name if plugin else registration.plugin if registration else None
     return Explanation(attempt, tenant, registration, lms, _refusal(attempt, registration, plugin))
 
 

@@ -85,7 +85,7 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """The last processor before the renderer. It also writes out exceptions, so that their words pass it too."""
     exception = _exception(event.pop("exc_info", None))
     event.pop("stack_info", None)
-    ordered = {key: event[key] for key in ("timestamp", "level", "event") if key in event} | event
+    ordered = {key: event[key] for key in ("timestamp", "level", "event") if key in event} | dict(event)
     cleaned = {key: _value(key, value, 0) for key, value in ordered.items()}
     if exception is not None:
         cleaned["exception"] = describe(exception)

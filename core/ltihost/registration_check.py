@@ -65,9 +65,8 @@ def _deployments(registration: Registration, deployments: Sequence[Deployment]) 
     for deployment in deployments:
         step = f"deployment {deployment.deployment_id}"
         tenant = deployment.tenant
-        approve = (
-            f"ltihost deployment approve {registration.id} {shlex.quote(deployment.deployment_id)} --tenant SLUG --app SLUG"
-        )
+        quoted = shlex.quote(deployment.deployment_id)
+        approve = f"ltihost deployment approve {registration.id} {quoted} --tenant SLUG --app SLUG"
         if deployment.state != "approved" or tenant is None or deployment.application is None:
             yield Finding(step, "warn", deployment.state, approve)
         elif not tenant.active:
@@ -114,8 +113,8 @@ async def _key_set(registration: Registration, outbound: Outbound) -> list[Findi
     if not usable:
         return [Finding("key set", "fail", "it holds no usable key", "the LMS must publish an RSA key with a kid")]
     if keys.flaws:
-        names = ", ".join(sorted(keys.flaws))
-        return [Finding("key set", "warn", f"{usable} usable, not usable: {names}", "the log says what is wrong with them")]
+        detail = f"{usable} usable, not usable: {', '.join(sorted(keys.flaws))}"
+        return [Finding("key set", "warn", detail, "the log says what is wrong with them")]
     return [Finding("key set", "ok", f"{usable} usable")]
 
 

@@ -28,7 +28,7 @@ sessions: dict[str, dict[str, Any]] = {}
 async def launch(request: Request) -> Response:
     """The launch URL: exchange the code, open a session of our own."""
     async with httpx2.AsyncClient(base_url=HOST, headers={"Authorization": f"Bearer {KEY}"}) as host:
-        answer = await host.post("/api/v1/launches/exchange", json={"code": request.query_params.get("code", "none")})
+        answer = await host.post("/api/v1/launches/exchange", json={"code": request.query_params.get("code", "")})
     if answer.status_code != 200:
         return HTMLResponse("<p>Please open this page from your course.</p>", 403)
     launched = answer.json()

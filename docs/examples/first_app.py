@@ -24,7 +24,7 @@ def exchange(code: str) -> dict:
 
 class Application(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        code = parse_qs(urlsplit(self.path).query).get("code", ["none"])[0]
+        code = parse_qs(urlsplit(self.path).query).get("code", [""])[0]
         try:
             launch = exchange(code)
         except HTTPError:

@@ -25,7 +25,6 @@ from ltihost.store.database import Database
 from ltihost.testing.demo_app import build_demo_app
 from ltihost.testing.profile import Profile
 from ltihost.testing.serving import RunningCampus, listen, port_of, running_campus, serving
-from ltihost.testing.world import profile as spec_profile
 from tests.find_browser import find_browser
 
 T = TypeVar("T")
@@ -73,9 +72,9 @@ def _attempts(session: Session) -> list[Attempt]:
 
 
 def profiles() -> list[Profile]:
-    """Every LMS that a loaded plugin brings, and the one that keeps to the specs."""
+    """Every LMS that a loaded plugin brings."""
     manifests = [plugin.manifest for plugin in load_plugins().loaded.values()]
-    return [spec_profile(), *(manifest.profile() for manifest in manifests if manifest.profile is not None)]
+    return [manifest.profile() for manifest in manifests if manifest.profile is not None]
 
 
 @pytest.fixture(scope="module")

@@ -73,9 +73,10 @@ def create_key(
         raise Invalid("scope_unknown", f"There is no scope {unknown[0]!r}; there is {', '.join(SCOPES)}.")
     key = operate(_create_key, slug, tenant, scopes)
     if as_json:
-        output.document({"id": key.id, "key": key.text, "application": slug, "tenant": tenant, "scopes": sorted(scopes)})
+        made = {"id": key.id, "key": key.text, "application": slug, "tenant": tenant, "scopes": sorted(scopes)}
+        output.document(made)
         return
-    output.say(key.text)
+    output.verbatim(key.text)
     output.hint("Keep it now: it is stored nowhere and not shown again. It is sent as: Authorization: Bearer KEY")
 
 
@@ -118,7 +119,7 @@ def application_json(application: Application, owner: str | None) -> dict[str, A
     }
 
 
-def _create(session: Session, tenant: str | None, slug: str, **values: Any) -> tuple[Application, str | None]:
+def _create(session: Session, /, tenant: str | None, slug: str, **values: Any) -> tuple[Application, str | None]:
     owner = tenant_id_of(session, tenant) or HOST
     return applications.create(session, owner, slug, **values, actor=actor()), tenant
 

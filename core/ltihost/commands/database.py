@@ -16,6 +16,7 @@ from ltihost.store import migrations
 from ltihost.store.database import Database
 
 Finding = tuple[str, str, str, str | None]
+_CURRENT: Finding = ("database", "ok", "schema is current", None)
 
 
 def migrate(
@@ -53,7 +54,7 @@ def _plugins(settings: Settings) -> list[Finding]:
     plugins = load_plugins(settings.plugins)
     found: list[Finding] = [("plugins", "ok", ", ".join(plugins.loaded), None)]
     return found + [
-        (f"plugin {item.name}", "warn", f"refused: {item.reason}", "install or repair it, or leave it out of LTIHOST_PLUGINS")
+        (f"plugin {item.name}", "warn", f"refused: {item.reason}", "repair it, or leave it out of LTIHOST_PLUGINS")
         for item in plugins.refused
     ]
 
@@ -68,7 +69,7 @@ async def _database(settings: Settings) -> list[Finding]:
     try:
         await database.check_role()
     except LtihostError as error:
-        return [("database", "ok", "schema is current", None), ("role", "fail", str(error), "let LTIHOST_DATABASE_URL name the application role")]
+        return [_CURRENT, ("role", "fail", str(error), "let LTIHOST_DATABASE_URL name the application role")]
     finally:
         await database.close()
-    return [("database", "ok", "schema is current", None), ("role", "ok", "sees one organisation at a time", None)]
+    return [_CURRENT, ("role", "ok", "sees one organisation at a time", None)]

@@ -189,7 +189,8 @@ def _application(session: Session, tenant: Tenant, launch_url: str, slug: str) -
             release=applications.RELEASES, actor=ACTOR,
         )  # fmt: skip
     if found.launch_url != launch_url:
-        raise Conflict("demo_elsewhere", f"These data belong to a demo at {found.launch_url}; use its --port or another --data.")
+        said = f"These data belong to a demo at {found.launch_url}; use its --port or another --data."
+        raise Conflict("demo_elsewhere", said)
     return found
 
 
@@ -197,7 +198,7 @@ def _profiles(plugins: Plugins, only: str | None) -> list[Profile]:
     """The simulated LMSs that the loaded plugins bring. Raises NotFound."""
     makers = {key: item.manifest.profile for key, item in plugins.loaded.items() if item.manifest.profile}
     if only is not None and only not in makers:
-        raise NotFound("lms_unknown", f"No loaded plugin {only!r} brings a simulated LMS; there is {', '.join(makers)}.")
+        raise NotFound("lms_unknown", f"No plugin {only!r} brings a simulated LMS; there is {', '.join(makers)}.")
     if not makers:
         raise NotFound("lms_unknown", "No loaded plugin brings a simulated LMS. Install one, for example with pip.")
     return [make() for key, make in makers.items() if only in (None, key)]

@@ -105,17 +105,16 @@ def _approve(
     session: Session, registration_id: str, deployment_id: str, tenant: str | None, app: str | None
 ) -> Placement:
     owner = tenants.by_slug(session, tenant) if tenant else None
-    application = applications.by_slug(session, app, _owner_of(session, registration_id, owner and owner.id)) if app else None
+    owner_id = owner.id if owner else _owner_of(session, registration_id)
+    application = applications.by_slug(session, app, owner_id) if app else None
     row = deployments.approve(
         session, registration_id, deployment_id, tenant=owner, application=application, actor=actor()
     )
     return _placements(session, [row])[0]
 
 
-def _owner_of(session: Session, registration_id: str, tenant_id: str | None) -> str | None:
-    """Whose applications are meant: the tenant that was named, else the registration's."""
-    if tenant_id is not None:
-        return tenant_id
+def _owner_of(session: Session, registration_id: str) -> str | None:
+    """Whose applications are meant when no tenant was named."""
     row = session.get(tables.Registration, registration_id)
     return row.tenant_id if row else None
 

@@ -35,7 +35,9 @@ def guide_for(plugin: LoadedPlugin | None, urls: ToolUrls, registration: Registr
 
 def guide_json(guide: Guide | None) -> dict[str, Any] | None:
     """The JSON form; `steps` and `warnings` are Markdown."""
-    return guide and {
+    if guide is None:
+        return None
+    return {
         "steps": list(guide.steps),
         "documents": [{"title": d.title, "media_type": d.media_type, "text": d.text} for d in guide.documents],
         "asks": dict(guide.asks),

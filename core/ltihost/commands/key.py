@@ -40,8 +40,9 @@ def rotate(registration: RegistrationOption = None, as_json: AsJson = False) -> 
         return
     waiting = next((key for key in found if key["state"] == "published"), None)
     signing = next(key["kid"] for key in found if key["state"] == "signing")
-    output.say(f"Key {signing} signs." + (f" Key {waiting['kid']} is published since {waiting['since']}." if waiting else ""))
+    output.say(f"Key {signing} signs.")
     if waiting:
+        output.say(f"Key {waiting['kid']} is published since {waiting['since']}.")
         output.hint("a day after that, run the same command again to sign with it")
 
 

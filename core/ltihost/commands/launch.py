@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import typer
@@ -35,12 +36,19 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List logins and launches, the newest first, refused ones included."""
-    found = operate(_listed, tenant, registration_id=registration, outcome=outcome, refusal=refusal, limit=limit)
+    found, names = operate(_listed, tenant, registration_id=registration, outcome=outcome, refusal=refusal, limit=limit)
     if as_json:
         output.document([attempt_json(attempt) for attempt in found])
         return
     rows = [
-        (output.moment(item.at), item.code, item.kind, item.outcome, item.refusal, item.registration_id)
+        (
+            output.moment(item.at),
+            item.code,
+            item.kind,
+            item.outcome,
+            item.refusal,
+            names.get(item.registration_id or ""),
+        )
         for item in found
     ]
     output.table(("When", "Code", "Kind", "Outcome", "Why", "Registration"), rows, empty="none")
@@ -97,9 +105,11 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _listed(session: Session, tenant: str | None, **filters: Any) -> list[Attempt]:
+def _listed(session: Session, /, tenant: str | None, **filters: Any) -> tuple[list[Attempt], dict[str, str]]:
+    """Attempts, and the names of all registrations by id."""
     page = launches.page(session, tenant_id=tenant_id_of(session, tenant), **filters)
-    return [launches.attempt(row) for row in page.rows]
+    names = {registration.id: registration.name for registration in registrations.listed(session)}
+    return [launches.attempt(row) for row in page.rows], names
 
 
 def _explained(session: Session, code: str, plugins: Plugins) -> Explanation:
@@ -112,25 +122,27 @@ def _explained(session: Session, code: str, plugins: Plugins) -> Explanation:
 def print_explanation(explanation: Explanation) -> None:
     """The story of one attempt, for people."""
     attempt, screen = explanation.attempt, output.console()
-    output.say((f"{attempt.kind.capitalize()} {attempt.code} {_ENDS[attempt.outcome]}", "bold"), f", {output.moment(attempt.at)}")
-    screen.print()
+    headline = f"{attempt.kind.capitalize()} {attempt.code} {_ENDS[attempt.outcome]}"
+    output.say((headline, "bold"), f", {output.moment(attempt.at)}")
+    output.say()
     output.facts([(name, value) for name, value in _surroundings(explanation) if value])
-    screen.print()
+    output.say()
     for check in attempt.checks:
         _print_check(screen, check)
-    if advice := [(name, text) for name, text in _advice(explanation) if text]:
-        screen.print()
-        output.facts(advice)
+    for name, text in _advice(explanation):
+        output.say()
+        output.say((name, "bold"))
+        output.say("  ", text)
 
 
 def _surroundings(explanation: Explanation) -> list[tuple[str, str | None]]:
     attempt, registration, tenant = explanation.attempt, explanation.registration, explanation.tenant
     return [
-        ("Code", explanation.refusal and explanation.refusal.code),
-        ("LMS", " ".join(filter(None, (explanation.lms, registration and registration.issuer))) or None),
-        ("Registration", registration and f"{registration.id} {registration.name}"),
+        ("Code", attempt.refusal),
+        ("LMS", " ".join(filter(None, (explanation.lms, registration.issuer if registration else None)))),
+        ("Registration", f"{registration.id} {registration.name}" if registration else None),
         ("Deployment", attempt.deployment_id),
-        ("Organisation", tenant and f"{tenant.slug} {tenant.name}"),
+        ("Organisation", f"{tenant.slug} {tenant.name}" if tenant else None),
         ("Message", attempt.message),
         ("Recognised by", attempt.rung),
         ("Person", attempt.user_id),
@@ -140,21 +152,23 @@ def _surroundings(explanation: Explanation) -> list[tuple[str, str | None]]:
     ]
 
 
-def _advice(explanation: Explanation) -> list[tuple[str, str | None]]:
-    refusal = explanation.refusal
-    return [
-        ("Cause", refusal and refusal.cause),
-        ("Fix", refusal and refusal.fix),
-        (f"In {explanation.lms}", refusal and refusal.where and refusal.where.replace("**", "")),
-        ("Warnings", "\n".join(explanation.attempt.warnings)),
-    ]
+def _advice(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Headings and what stands below them."""
+    if (refusal := explanation.refusal) is not None:
+        yield "Likely cause", refusal.cause
+        yield "What to do", refusal.fix
+        if refusal.where:
+            yield f"Where to click in {explanation.lms}", refusal.where.replace("**", "")
+    for warning in explanation.attempt.warnings:
+        yield "Warning", warning
 
 
 def _print_check(screen: Console, check: Check) -> None:
     """A check with its question; the one that failed with what was expected and what came."""
     mark, ascii_mark, style = _MARKS[check.status]
     sign = ascii_mark if screen.options.ascii_only else mark
-    screen.print(Text.assemble((f"{sign} ", style), (f"{check.name:<15}", style), (QUESTIONS.get(check.name, ""), "dim")))
+    question = QUESTIONS.get(check.name, "")
+    screen.print(Text.assemble((f"{sign} {check.name:<15}", style), (question, "dim")))
     if check.status == "failed":
         for name, value in (("expected", check.expected), ("received", check.received)):
             if value is not None:

@@ -84,7 +84,9 @@ def slugs(session: Session) -> dict[str, str | None]:
 
 def tenant_json(tenant: Tenant | None) -> dict[str, object] | None:
     """The JSON form of a tenant; None stays None."""
-    return tenant and {"id": tenant.id, "slug": tenant.slug, "name": tenant.name, "active": tenant.active}
+    if tenant is None:
+        return None
+    return {"id": tenant.id, "slug": tenant.slug, "name": tenant.name, "active": tenant.active}
 
 
 async def migrate(settings: Settings) -> str:

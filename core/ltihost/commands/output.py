@@ -24,7 +24,7 @@ def console(stream: TextIO | None = None) -> Console:
     """A console on `stream` (standard output). Into a pipe it writes whole lines, without colour."""
     file = stream or sys.stdout
     width = None if file.isatty() else _PIPE_WIDTH
-    return Console(file=file, width=width, markup=False, emoji=False, highlight=False, soft_wrap=False)
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False)
 
 
 def document(value: Any) -> None:
@@ -33,18 +33,18 @@ def document(value: Any) -> None:
 
 
 def say(*parts: str | tuple[str, str]) -> None:
-    """A line of the result; a part may be (text, style)."""
-    console().print(_text(*parts))
+    """A line of the result; a part may be (text, style). The terminal wraps it, so that commands can be copied whole."""
+    console().print(_text(*parts), soft_wrap=True)
 
 
 def hint(text: str) -> None:
     """What to do next, or what is going on. It is no part of the result."""
-    console(sys.stderr).print(_text((text, "dim" if sys.stderr.isatty() else "")))
+    console(sys.stderr).print(_text((text, "dim")), soft_wrap=True)
 
 
 def fail(text: str) -> None:
     """What is wrong."""
-    console(sys.stderr).print(_text(("ltihost: ", "bold red"), text))
+    console(sys.stderr).print(_text(("ltihost: ", "bold red"), text), soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:

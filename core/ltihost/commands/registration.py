@@ -136,9 +136,7 @@ def check(registration: Id, as_json: AsJson = False) -> None:
     """Go through what a launch will need, fetch the LMS's keys, and say what to mend."""
     findings = with_database(lambda settings, database: _findings(settings, database, registration))
     if as_json:
-        output.document(
-            [{"step": f.step, "status": f.status, "detail": f.detail, "fix": f.fix} for f in findings]
-        )
+        output.document([{"step": f.step, "status": f.status, "detail": f.detail, "fix": f.fix} for f in findings])
     else:
         output.findings([(f.step, f.status, f.detail, f.fix) for f in findings])
     if any(finding.status == "fail" for finding in findings):

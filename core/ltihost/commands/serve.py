@@ -87,7 +87,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         said = (error.strerror or str(error)).lower()
-        raise Conflict("cannot_listen", f"Cannot listen on {host}:{port}: {said}. Choose another with --port.") from None
+        raise Conflict(
+            "cannot_listen", f"Cannot listen on {host}:{port}: {said}. Choose another with --port."
+        ) from None
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)
     return listener

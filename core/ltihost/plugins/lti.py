@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ltihost.plugins.contract import Document, Guide, Manifest, ToolUrls
 from ltihost.plugins.hookspecs import hookimpl
 from ltihost.plugins.lti_adapter import LtiAdapter
+
+if TYPE_CHECKING:
+    from ltihost.testing.profile import Profile
 
 
 def guide(urls: ToolUrls) -> Guide:
@@ -35,7 +40,14 @@ def guide(urls: ToolUrls) -> Guide:
     )
 
 
-manifest = Manifest(key="lti", name="LTI 1.3", guide=guide)
+def profile() -> Profile:
+    """The simulated LMS that keeps to the specs."""
+    from ltihost.testing import world
+
+    return world.profile()
+
+
+manifest = Manifest(key="lti", name="LTI 1.3", guide=guide, profile=profile)
 
 
 @hookimpl

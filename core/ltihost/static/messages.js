@@ -3,8 +3,9 @@
 "use strict";
 
 const PlatformStorage = (() => {
-  const CAPABILITIES_MS = 600;
-  const ANSWER_MS = 2500;
+  const CAPABILITIES_MS = 1000;
+  const ANSWER_MS = 3000;
+  const REPEAT_MS = 250;
   const LEGACY = "org.imsglobal.";
 
   // The LMS page: around us when we are framed, behind us when it opened us in a window.
@@ -24,8 +25,15 @@ const PlatformStorage = (() => {
   function ask(windows, origins, message, wait, accept) {
     return new Promise((resolve) => {
       const id = crypto.randomUUID();
+      const send = () => {
+        for (const target of windows) {
+          if (!target || target === window) continue;
+          for (const origin of origins) target.postMessage({ ...message, message_id: id }, origin);
+        }
+      };
       const finish = (answer) => {
         clearTimeout(timer);
+        clearInterval(repeat);
         window.removeEventListener("message", listen);
         resolve(answer);
       };
@@ -38,11 +46,10 @@ const PlatformStorage = (() => {
         finish(data);
       };
       const timer = setTimeout(() => finish(null), wait);
+      // Asked again, since the LMS's frame may still be loading when we begin.
+      const repeat = setInterval(send, REPEAT_MS);
       window.addEventListener("message", listen);
-      for (const target of windows) {
-        if (!target || target === window) continue;
-        for (const origin of origins) target.postMessage({ ...message, message_id: id }, origin);
-      }
+      send();
     });
   }
 

@@ -63,8 +63,7 @@ def plugin_from(row: Row, tenant_id: str, box: SecretBox) -> EnabledPlugin:
     settings = dict(_loaded(row["settings"]))
     sealed = row["secrets"]
     if sealed is not None:
-        secret = bytes.fromhex(sealed) if isinstance(sealed, str) else sealed
-        settings |= orjson.loads(box.open(secret, plugin_place(tenant_id, row["key"])))
+        settings |= orjson.loads(box.open(_bytes(sealed), plugin_place(tenant_id, row["key"])))
     return EnabledPlugin(row["key"], settings)
 
 
@@ -134,7 +133,7 @@ def api_key_from(row: Row) -> ApiKey:
         id=row["id"],
         application_id=row["application_id"],
         tenant_id=None if tenant_id == HOST else tenant_id,
-        secret_hash=row["secret_hash"],
+        secret_hash=_bytes(row["secret_hash"]),
         scopes=frozenset(_loaded(row["scopes"])),
         expires_at=row["expires_at"],
         revoked=row["revoked_at"] is not None,
@@ -144,3 +143,8 @@ def api_key_from(row: Row) -> ApiKey:
 def _loaded(value: Any) -> Any:
     """A JSON column: SQLite and asyncpg hand out its text, a row built as JSON has the value."""
     return orjson.loads(value) if isinstance(value, str) else value
+
+
+def _bytes(value: bytes | str) -> bytes:
+    """A binary column; PostgreSQL writes it as hexadecimal digits in a row built as JSON."""
+    return bytes.fromhex(value.removeprefix("\\x")) if isinstance(value, str) else value

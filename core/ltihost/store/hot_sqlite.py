@@ -17,7 +17,7 @@ from ltihost.store.crypto import SecretBox
 from ltihost.store.failures import driver_errors
 from ltihost.store.hot import AcceptLaunch, AcceptOutcome, ApiKey, Deployment, Route, StoredLaunch
 from ltihost.store.hot_rows import adopted, api_key_from, deployment_from, route_from, stored_launch_from
-from ltihost.store.hot_values import RowCaps, storable
+from ltihost.store.hot_values import RowCaps, findable, storable
 from ltihost.store.ids import new_id
 from ltihost.store.sqlite import connect
 from ltihost.store.sqlite_writer import GroupWriter
@@ -129,13 +129,17 @@ class SqliteHotPath:
         await self._writer.run(lambda _: None)
 
     async def route(self, registration_id: str) -> Route | None:
-        row = await self._read(lambda db: _row(db, _ROUTE, registration_id))
+        row = await self._read(lambda db: _row(db, _ROUTE, registration_id)) if findable(registration_id) else None
         return route_from(row) if row else None
 
     async def routes(self, issuer: str, client_id: str | None) -> Sequence[Route]:
+        if not findable(issuer, client_id):
+            return []
         return [route_from(row) for row in await self._read(lambda db: _rows(db, _ROUTES, issuer, client_id))]
 
     async def deployment(self, registration_id: str, deployment_id: str) -> Deployment | None:
+        if not findable(registration_id, deployment_id):
+            return None
         row = await self._read(lambda db: _deployment(db, registration_id, deployment_id))
         return deployment_from(row, self._box) if row else None
 
@@ -169,7 +173,7 @@ class SqliteHotPath:
         return stored_launch_from(row, session_id, expires) if row else None
 
     async def api_key(self, key_id: str) -> ApiKey | None:
-        row = await self._read(lambda db: _row(db, _API_KEY, key_id))
+        row = await self._read(lambda db: _row(db, _API_KEY, key_id)) if findable(key_id) else None
         return api_key_from(row) if row else None
 
     async def prune(self, now: float) -> int:

@@ -146,9 +146,14 @@ def storable(text: str | None) -> str | None:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
+def findable(*keys: str | None) -> bool:
+    """Whether rows of these keys can exist; what cannot be stored need not be looked for."""
+    return all(key is None or storable(key) == key for key in keys)
+
+
 def _whole(key: str) -> str:
     """`key` as it is. A key is never repaired: two people could become one."""
-    if storable(key) != key:
+    if not findable(key):
         raise Invalid("text_unstorable", "An id in the launch holds characters that cannot be stored.")
     return key
 

@@ -372,9 +372,7 @@ class Launch(Owned, Base):
         _within_tenant("launches", "resource_link_id", "resource_links"),
         Index(None, "tenant_id", "at"),
         # People quote the codes of what was refused; the index costs an accepted launch nothing.
-        Index(
-            None, "code", sqlite_where=text("outcome <> 'accepted'"), postgresql_where=text("outcome <> 'accepted'")
-        ),
+        Index(None, "code", sqlite_where=text("outcome <> 'accepted'"), postgresql_where=text("outcome <> 'accepted'")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     code: Mapped[str]

@@ -63,7 +63,9 @@ class Cli:
 
     def process(self, *arguments: str) -> Ended:
         """Run the installed command as a process of its own."""
-        done = subprocess.run([LTIHOST, *arguments], env=self.process_environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [LTIHOST, *arguments], env=self.process_environment, capture_output=True, text=True, timeout=60, check=False
+        )
         return Ended(done.returncode, done.stdout, done.stderr)
 
     @property

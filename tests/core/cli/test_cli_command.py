@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,7 @@ FIXED = (
     "deployment disable", "role-rule add", "role-rule list", "role-rule remove", "key list", "key rotate", "key revoke",
     "launch list", "launch show", "audit verify",
 )  # fmt: skip
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def test_the_fixed_spellings_are_there() -> None:
@@ -108,8 +110,8 @@ def test_migrate_and_check(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_narrow_terminal_gets_blocks_instead_of_broken_rows(uni: Cli) -> None:
-    assert _on_terminal(uni, 120).splitlines()[0].split() == ["Slug", "Name", "Organisation", "Launch", "URL", "Receives"]
-    narrow = _on_terminal(uni, 40)
+    wide, narrow = (_COLOUR.sub("", _on_terminal(uni, columns)) for columns in (120, 40))
+    assert wide.splitlines()[0].split() == ["Slug", "Name", "Organisation", "Launch", "URL", "Receives"]
     assert "Launch URL" in narrow
     assert all(len(line) <= 40 for line in narrow.splitlines())
     assert "https://quiz.example/launch" in narrow.replace("\n", "").replace(" ", "")
@@ -122,7 +124,10 @@ def test_there_is_no_colour_in_a_pipe(uni: Cli) -> None:
 
 def test_a_reader_who_leaves_early_is_no_traceback(uni: Cli) -> None:
     with subprocess.Popen(
-        [LTIHOST, "registration", "create", "--help"], env=uni.process_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [LTIHOST, "registration", "create", "--help"],
+        env=uni.process_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

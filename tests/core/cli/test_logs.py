@@ -121,8 +121,13 @@ def test_a_traceback_says_where_and_what_but_not_with_which_words(sink: io.Strin
 
 
 def test_our_own_errors_and_the_systems_keep_their_sentence() -> None:
-    assert describe(ConfigurationError("settings_invalid", "Set it.")).endswith("ConfigurationError: Set it. [settings_invalid]")
-    assert describe(FileNotFoundError(2, "No such file or directory", NAME)) == "FileNotFoundError: No such file or directory"
+    assert describe(ConfigurationError("settings_invalid", "Set it.")).endswith(
+        "ConfigurationError: Set it. [settings_invalid]"
+    )
+    assert (
+        describe(FileNotFoundError(2, "No such file or directory", NAME))
+        == "FileNotFoundError: No such file or directory"
+    )
 
 
 def test_groups_of_exceptions_are_written_out_without_their_words() -> None:
@@ -137,7 +142,9 @@ def test_lines_of_libraries_take_the_same_form(sink: io.StringIO) -> None:
     assert (line["level"], line["logger"]) == ("warning", "uvicorn.error")
 
 
-@pytest.mark.parametrize("name", ["httpx2", "httpcore2.connection", "sqlalchemy.engine.Engine", "uvicorn.access", "asyncio"])
+@pytest.mark.parametrize(
+    "name", ["httpx2", "httpcore2.connection", "sqlalchemy.engine.Engine", "uvicorn.access", "asyncio"]
+)
 def test_libraries_that_would_log_each_request_are_quiet(sink: io.StringIO, name: str) -> None:
     logging.getLogger(name).info("GET https://lms.example/?code=1")
     assert sink.getvalue() == ""
@@ -149,7 +156,9 @@ def test_asyncio_does_not_write_out_tasks(sink: io.StringIO) -> None:
 
 
 def test_what_an_operator_needs_stays_readable(sink: io.StringIO) -> None:
-    structlog.get_logger().info("launch.refused", code="K7QM-3F9X", refusal="sig_invalid", kind="launch", tenant="tnt_abc")
+    structlog.get_logger().info(
+        "launch.refused", code="K7QM-3F9X", refusal="sig_invalid", kind="launch", tenant="tnt_abc"
+    )
     (line,) = lines(sink)
     assert (line["event"], line["code"], line["refusal"], line["tenant"]) == (
         "launch.refused", "K7QM-3F9X", "sig_invalid", "tnt_abc",
@@ -157,7 +166,9 @@ def test_what_an_operator_needs_stays_readable(sink: io.StringIO) -> None:
     assert line["timestamp"].endswith("Z")
 
 
-@pytest.mark.parametrize("text", ["https://lms.example.edu/mod/lti/certs.php", "ltihost.plugins.loader", "10.0.0.1", "kid k1"])
+@pytest.mark.parametrize(
+    "text", ["https://lms.example.edu/mod/lti/certs.php", "ltihost.plugins.loader", "10.0.0.1", "kid k1"]
+)
 def test_plain_facts_are_left_alone(text: str) -> None:
     assert scrub(text) == text
 

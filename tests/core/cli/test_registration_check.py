@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ async def check(
     *,
     deployments: tuple[Deployment, ...] = (APPROVED,),
     plugin: str = "lti",
-    **changes: object,
+    **changes: Any,
 ) -> list[Finding]:
     """What the check finds of a registration that is good but for `changes`."""
     async with loopback(handler) as server:
@@ -43,9 +44,7 @@ async def check(
         registration: Registration = a_registration(
             issuer=base, auth_url=base + "/auth", token_url=base + "/token", jwks_url=base + "/jwks", plugin=plugin
         )
-        return await check_registration(
-            replace(registration, **changes), deployments, PLUGINS.get(plugin), outbound
-        )
+        return await check_registration(replace(registration, **changes), deployments, PLUGINS.get(plugin), outbound)
 
 
 def faults(findings: list[Finding]) -> dict[str, str]:

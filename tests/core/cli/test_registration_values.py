@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,9 @@ def test_an_issuer_of_its_own_takes_the_general_preset() -> None:
 
 
 def test_what_was_given_is_never_filled_over() -> None:
-    given = {"issuer": "https://own.example", "client_id": "7", "auth_url": "https://own.example/other"}
+    given: dict[str, Any] = {
+        "issuer": "https://own.example", "client_id": "7", "auth_url": "https://own.example/other"
+    }  # fmt: skip
     assert filled(None, **given)["auth-url"] == "https://own.example/other"
     known = replace(DRAFT, **given)
     assert "auth-url" not in filled(known, audience="y")

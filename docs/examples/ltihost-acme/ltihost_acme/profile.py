@@ -16,8 +16,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class AcmeProfile(Profile):
+    """Its course of statistics has no title."""
+
     def context_claim(self, opening: Opening) -> Claims | None:
-        return {"id": self.context_id(opening.context), "title": "-"}
+        claim = super().context_claim(opening)
+        return {**claim, "title": "-"} if claim and opening.context.slug == "statistics" else claim
 
 
 def profile() -> Profile:

@@ -1,0 +1,121 @@
+-- One launch, whole or not at all. Nothing is written before everything was checked.
+CREATE OR REPLACE FUNCTION accept_launch_v1(
+  work jsonb, OUT refusal text, OUT user_id text, OUT context_id text, OUT resource_link_id text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+  app_owner text;
+BEGIN
+  SELECT * INTO w FROM jsonb_to_record(work) AS given (
+    id text, tenant text, code text, kind text, outcome text, at float8, registration text, deployment text,
+    message text, rung text, checks text, warnings text, remote_address text, user_agent text,
+    application text, plugin text, nonce_hash text, nonce_expires float8,
+    new_user text, user_key text, subject text, name text, given_name text, family_name text, middle_name text,
+    email text, picture text, locale text, test_user boolean,
+    new_context text, context_key text, context_title text, context_label text, context_types text,
+    new_link text, link_key text, link_title text, link_description text,
+    role text, roles text, global_role text, group_role text,
+    create_users boolean, create_contexts boolean, sync_roles boolean,
+    launch_json text, services_json text, target_url text, code_hash text, code_expires float8,
+    audit text, audit_details text);
+  PERFORM set_config('app.tenant', w.tenant, true);
+
+  SELECT d.application_owner, CASE
+      WHEN NOT coalesce((SELECT active FROM tenants WHERE id = w.tenant), false) THEN 'tenant_suspended'
+      WHEN NOT EXISTS (SELECT 1 FROM registrations WHERE id = w.registration AND state = 'active'
+                          AND tenant_id IN (w.tenant, 'host')) THEN 'registration_inactive'
+      WHEN d.application_owner IS NULL THEN 'deployment_disabled'
+      WHEN NOT EXISTS (SELECT 1 FROM tenant_plugins WHERE tenant_id = w.tenant AND key = w.plugin AND enabled)
+        THEN 'plugin_disabled'
+      WHEN u.suspended THEN 'user_suspended'
+      WHEN w.user_key IS NOT NULL AND u.id IS NULL AND NOT w.create_users THEN 'user_unknown'
+      WHEN w.context_key IS NOT NULL AND NOT w.create_contexts
+        AND NOT EXISTS (SELECT 1 FROM contexts WHERE tenant_id = w.tenant AND registration_id = w.registration
+                           AND deployment_id = w.deployment AND lms_id = w.context_key) THEN 'context_unknown'
+    END
+    INTO app_owner, refusal
+    FROM (SELECT) AS once
+    LEFT JOIN deployments d ON d.registration_id = w.registration AND d.deployment_id = w.deployment
+      AND d.tenant_id = w.tenant AND d.application_id = w.application AND d.state = 'approved'
+    LEFT JOIN users u ON u.tenant_id = w.tenant AND u.registration_id = w.registration AND u.user_key = w.user_key;
+  IF refusal IS NULL AND NOT spend_nonce_v1(w.registration, decode(w.nonce_hash, 'hex'), w.nonce_expires) THEN
+    refusal := 'state_used';
+  END IF;
+  IF refusal IS NOT NULL THEN
+    RETURN;
+  END IF;
+
+  IF w.new_user IS NOT NULL THEN
+    INSERT INTO users AS known (
+      tenant_id, id, registration_id, user_key, subject, name, given_name, family_name, middle_name, email, picture,
+      locale, test_user, global_role, suspended, first_seen_at, last_login_at)
+    VALUES (
+      w.tenant, w.new_user, w.registration, w.user_key, w.subject, w.name, w.given_name, w.family_name, w.middle_name,
+      w.email, w.picture, w.locale, w.test_user, w.global_role, false, w.at, w.at)
+    ON CONFLICT (tenant_id, registration_id, user_key) DO UPDATE SET
+      subject = excluded.subject, name = excluded.name, given_name = excluded.given_name,
+      family_name = excluded.family_name, middle_name = excluded.middle_name, email = excluded.email,
+      picture = excluded.picture, locale = excluded.locale, test_user = excluded.test_user,
+      global_role = CASE WHEN w.sync_roles THEN excluded.global_role ELSE known.global_role END,
+      last_login_at = excluded.last_login_at
+    RETURNING known.id INTO user_id;
+  END IF;
+
+  IF w.new_context IS NOT NULL THEN
+    INSERT INTO contexts AS known (
+      tenant_id, id, registration_id, deployment_id, lms_id, title, label, types, first_seen_at, last_seen_at)
+    VALUES (
+      w.tenant, w.new_context, w.registration, w.deployment, w.context_key, w.context_title, w.context_label,
+      w.context_types::json, w.at, w.at)
+    ON CONFLICT (tenant_id, registration_id, deployment_id, lms_id) DO UPDATE SET
+      title = coalesce(excluded.title, known.title), label = coalesce(excluded.label, known.label),
+      types = excluded.types, last_seen_at = excluded.last_seen_at
+    RETURNING known.id INTO context_id;
+  END IF;
+
+  IF w.new_link IS NOT NULL THEN
+    INSERT INTO resource_links AS known (
+      tenant_id, id, registration_id, deployment_id, lms_id, context_id, title, description, launch_count,
+      first_seen_at, last_launched_at)
+    VALUES (
+      w.tenant, w.new_link, w.registration, w.deployment, w.link_key, accept_launch_v1.context_id, w.link_title,
+      w.link_description, 1, w.at, w.at)
+    ON CONFLICT (tenant_id, registration_id, deployment_id, lms_id) DO UPDATE SET
+      context_id = coalesce(excluded.context_id, known.context_id), title = coalesce(excluded.title, known.title),
+      description = coalesce(excluded.description, known.description), launch_count = known.launch_count + 1,
+      last_launched_at = excluded.last_launched_at
+    RETURNING known.id INTO resource_link_id;
+  END IF;
+
+  IF accept_launch_v1.user_id IS NOT NULL AND accept_launch_v1.context_id IS NOT NULL THEN
+    INSERT INTO memberships AS known (
+      tenant_id, context_id, user_id, role, roles, group_role, active, source, first_seen_at, last_seen_at)
+    VALUES (
+      w.tenant, accept_launch_v1.context_id, accept_launch_v1.user_id, w.role, w.roles::json, w.group_role, true,
+      'launch', w.at, w.at)
+    ON CONFLICT (tenant_id, context_id, user_id) DO UPDATE SET
+      role = CASE WHEN w.sync_roles THEN excluded.role ELSE known.role END,
+      roles = CASE WHEN w.sync_roles THEN excluded.roles ELSE known.roles END,
+      group_role = CASE WHEN w.sync_roles THEN excluded.group_role ELSE known.group_role END,
+      active = true, last_seen_at = excluded.last_seen_at;
+  END IF;
+
+  -- An accepted launch is never replaced: a replay of its post is refused, and must not hide it.
+  DELETE FROM launches WHERE tenant_id = w.tenant AND id = w.id AND outcome <> 'accepted';
+  PERFORM drop_unbound_attempt_v1(w.id);
+  INSERT INTO launches (
+    tenant_id, id, code, kind, outcome, at, registration_id, deployment_id, message, rung, checks, warnings,
+    remote_address, user_agent, user_id, context_id, resource_link_id, application_owner, application_id, plugin,
+    target_url, launch_json, services_json)
+  VALUES (
+    w.tenant, w.id, w.code, w.kind, w.outcome, w.at, w.registration, w.deployment, w.message, w.rung, w.checks::json,
+    w.warnings::json, w.remote_address, w.user_agent, accept_launch_v1.user_id, accept_launch_v1.context_id,
+    accept_launch_v1.resource_link_id, app_owner, w.application, w.plugin, w.target_url, w.launch_json,
+    w.services_json);
+  INSERT INTO one_time_codes (tenant_id, code_hash, launch_id, application_id, expires_at)
+  VALUES (w.tenant, decode(w.code_hash, 'hex'), w.id, w.application, w.code_expires);
+  INSERT INTO audit (tenant_id, id, at, actor, action, object_id, details)
+  VALUES (w.tenant, w.audit, w.at, 'platform', 'launch.accepted', w.id, w.audit_details::json);
+END
+$$

@@ -1,0 +1,99 @@
+"""PostgreSQL behind `Database`: the hot path and the ORM's sessions, as the application's role and as the owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from ltihost.errors import ConfigurationError
+from ltihost.store import migrations
+from ltihost.store.crypto import SecretBox
+from ltihost.store.hot_postgres import PostgresHotPath
+from ltihost.store.hot_values import RowCaps
+from ltihost.store.postgres import PostgresSessions
+
+T = TypeVar("T")
+
+#: A role that row-level security does not bind, or that could become one.
+_TOO_POWERFUL = """
+SELECT rolsuper OR rolbypassrls OR rolcreaterole OR NOT row_security_active('tenants')
+    OR EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+                  AND pg_has_role(current_user, relowner, 'MEMBER'))
+    OR EXISTS (SELECT 1 FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                  AND pg_has_role(current_user, proowner, 'MEMBER'))
+  FROM pg_roles WHERE rolname = current_user
+"""
+_IS_OWNER = (
+    "SELECT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'tenants'::regclass), 'MEMBER')"
+)
+
+
+class PostgresBackend:
+    """See `database.Backend`."""
+
+    def __init__(self, dsn: str, owner_dsn: str, box: SecretBox, caps: RowCaps) -> None:
+        self.hot = PostgresHotPath(dsn, box, caps)
+        self._sessions = PostgresSessions(dsn)
+        self._owner_sessions = PostgresSessions(owner_dsn)
+        self._owner_checked = False
+
+    async def open(self) -> None:
+        await self.hot.open()
+        try:
+            migrations.check_current(await self._sessions.run(_revision))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        await self.hot.close()
+        await self._sessions.close()
+        await self._owner_sessions.close()
+
+    async def run(self, bind: Callable[[Session], None], tenant_id: str, work: Callable[[Session], T]) -> T:
+        return await self._sessions.run(_bound(bind, work), tenant_id)
+
+    async def run_host(self, bind: Callable[[Session], None], work: Callable[[Session], T]) -> T:
+        if not self._owner_checked and not await self._owner_sessions.run(_is_owner):
+            raise ConfigurationError(
+                "owner_url_missing", "This needs the tables' owner: set LTIHOST_MIGRATE_URL to the owner's URL."
+            )
+        self._owner_checked = True
+        return await self._owner_sessions.run(_bound(bind, work))
+
+    async def ping(self) -> None:
+        await self.hot.ping()
+
+    async def check_role(self) -> None:
+        if await self._sessions.run(_is_too_powerful):
+            raise ConfigurationError(
+                "role_too_powerful",
+                "The user of LTIHOST_DATABASE_URL owns the tables or may pass by row-level security. "
+                "Give it the user that `ltihost migrate` made, and the owner to LTIHOST_MIGRATE_URL.",
+            )
+
+    async def tenants_to_seal(self) -> list[str]:
+        return await self.hot.tenants_to_seal()
+
+
+def _bound(bind: Callable[[Session], None], work: Callable[[Session], T]) -> Callable[[Session], T]:
+    def bound(session: Session) -> T:
+        bind(session)
+        return work(session)
+
+    return bound
+
+
+def _revision(session: Session) -> str | None:
+    return migrations.current_revision(session.connection())
+
+
+def _is_owner(session: Session) -> bool:
+    return bool(session.connection().scalar(text(_IS_OWNER)))
+
+
+def _is_too_powerful(session: Session) -> bool:
+    return bool(session.connection().scalar(text(_TOO_POWERFUL)))

@@ -1,0 +1,139 @@
+"""`ltihost demo`: it needs nothing, tells what to open, proves itself with --check, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ltihost.commands.demo_check import REFUSED, WELCOME, Step, Story, Watched
+from ltihost.records import Attempt
+from ltihost.testing.platform import SimulatedPlatform
+from ltihost.testing.serving import running_campus
+from ltihost.testing.world import profile
+from tests.core.cli.conftest import LTIHOST, Cli
+
+NOTHING = Cli({})
+STEPS = len(WELCOME) + len(REFUSED)
+
+
+def two_free_ports() -> int:
+    """A free port whose successor is free too."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port: int = first.getsockname()[1]
+            try:
+                with socket.create_server(("127.0.0.1", port + 1)):
+                    return port
+            except OSError:
+                continue
+
+
+def test_check_tells_the_same_story_for_every_lms() -> None:
+    ended = NOTHING.run("demo", "--check", "--json")
+    steps = json.loads(ended.stdout)
+    assert ended.stderr == ""
+    families = {step["lms"] for step in steps}
+    assert families >= {"blackboard", "canvas", "moodle"}
+    assert len(steps) == STEPS * len(families)
+    assert {(step["step"], step["status"]) for step in steps} == {("launch", "ok")}
+    for step in steps:
+        assert step.keys() == {"lms", "step", "status", "detail", "seconds"}
+        assert step["seconds"] > 0
+
+
+def test_check_of_one_lms_for_people() -> None:
+    lines = NOTHING.run("demo", "--check", "--plugin", "moodle").stdout.splitlines()
+    assert len(lines) == STEPS
+    assert all(line.startswith("ok     moodle ") for line in lines)
+    assert "as instructor, recognised by cookie" in lines[0]
+    assert "was refused as sig_invalid, code " in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--plugin", "absent"], "lms_unknown"), (["--app", "absent"], "application_unknown")],
+)
+def test_an_unknown_name_is_answered_with_those_there_are(arguments: list[str], code: str) -> None:
+    assert f"[{code}]" in NOTHING.refused("demo", "--check", *arguments)
+
+
+@pytest.mark.parametrize("taken", ["host", "campus"])
+def test_a_port_in_use_is_said_in_a_line(taken: str) -> None:
+    port = two_free_ports()
+    with socket.create_server(("127.0.0.1", port if taken == "host" else port + 1)):
+        assert "[cannot_listen]" in NOTHING.refused("demo", "--port", str(port))
+
+
+def test_the_demo_runs_until_ctrl_c_and_leaves_nothing() -> None:
+    port = two_free_ports()
+    with subprocess.Popen(
+        [LTIHOST, "demo", "--port", str(port), "--json"], env=NOTHING.process_environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        told = _document(process)
+        assert told["campus_url"] == f"http://127.0.0.1:{port + 1}/"
+        assert told["base_url"] == f"http://localhost:{port}"
+        assert {item["key"] for item in told["lms"]} >= {"blackboard", "canvas", "moodle"}
+        for item in told["lms"]:
+            assert httpx2.get(item["url"], timeout=30).status_code == 200
+        assert Cli(told["environment"]).json("tenant", "list")[0]["slug"] == "demo"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in stderr
+    assert not Path(told["data"]).exists()
+
+
+def test_data_that_are_kept_serve_again_and_only_at_their_port(tmp_path: Path) -> None:
+    port = two_free_ports()
+    for _ in range(2):
+        NOTHING.run("demo", "--check", "--plugin", "moodle", "--data", str(tmp_path), "--port", str(port))
+    assert (tmp_path / "secret.key").stat().st_mode & 0o077 == 0
+    assert "[demo_elsewhere]" in NOTHING.refused("demo", "--check", "--plugin", "moodle", "--data", str(tmp_path))
+
+
+async def test_a_host_that_does_not_answer_fails_every_step() -> None:
+    with running_campus([profile()]) as campus:
+        platform = campus.platforms["lti"]
+        gone = f"http://localhost:{two_free_ports()}"
+        platform.register(login_url=gone + "/login", launch_url=gone + "/launch", jwks_url=gone + "/jwks")
+        steps = await _steps(platform)
+    assert {step.status for step in steps} == {"failed"}
+    assert {step.detail for step in steps} == {"no answer: ConnectError"}
+
+
+async def test_a_page_that_is_no_launch_fails_the_steps_that_need_one() -> None:
+    with running_campus([profile()]) as campus:
+        platform = campus.platforms["lti"]
+        page = campus.base_url + "/"  # answers 200 to whoever comes, and launches nobody
+        platform.register(login_url=page, launch_url=page, jwks_url=page)
+        steps = await _steps(platform)
+    assert [step.status for step in steps] == ["failed"] * STEPS
+
+
+async def _steps(platform: SimulatedPlatform) -> list[Step]:
+    async def find(code: str) -> Attempt | None:
+        raise AssertionError(f"no page shows a code, yet {code} was looked up")
+
+    async def nowhere(*_: object) -> None:
+        raise AssertionError("nothing reaches the application")
+
+    return [step async for step in Story(Watched(nowhere), find).play(platform)]
+
+
+def _document(process: subprocess.Popen[str]) -> Any:
+    """The JSON document that a process prints before it goes on running."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or lines[-1] != "}\n":
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.stderr and process.stderr.read()
+    return json.loads("".join(lines))
