@@ -31,7 +31,7 @@ def tool(page: Page, name: str = "tool") -> FrameLocator:
 
 
 def expect_arrived(frame: FrameLocator | Page, person: str = "Ada O'Brien") -> None:
-    expect(frame.locator("body")).to_contain_text(person, timeout=15_000)
+    expect(frame.locator("body")).to_contain_text(person, timeout=40_000)
 
 
 def newest_rung(world: World) -> tuple[str | None, str]:

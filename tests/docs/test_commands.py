@@ -22,6 +22,7 @@ OTHERS = {
     "uvicorn",
     "make",
     "createdb",
+    "createuser",
     "sqlite3",
     "curl",
     "export",

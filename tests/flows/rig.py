@@ -115,7 +115,7 @@ class Rig:
         return str(made.text)
 
     async def register(
-        self, deployment_ids: tuple[str, ...] = (DEPLOYMENT,), *, tenant_id: str | None = None,
+        self, deployment_ids: tuple[str, ...] = (DEPLOYMENT,), *, plugin: str = "lti", tenant_id: str | None = None,
         application: Application | None = None, **values: str,
     ) -> Registration:  # fmt: skip
         """An active registration; `values` are those of `registration set`, written with underscores."""
@@ -124,7 +124,7 @@ class Rig:
             "jwks-url": self.keys.url,
         } | {name.replace("_", "-"): value for name, value in values.items()}  # fmt: skip
         made = await self.operator(
-            registrations.create, tenant_id or self.tenant.id, plugin="lti", name="LMS",
+            registrations.create, tenant_id or self.tenant.id, plugin=plugin, name="LMS",
             application=application or self.application, values=list(fields.items()), actor=ACTOR,
         )  # fmt: skip
         for deployment_id in deployment_ids:

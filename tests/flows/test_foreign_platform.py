@@ -14,12 +14,12 @@ from lti1p3platform.ltiplatform import LTI1P3PlatformConfAbstract
 from lti1p3platform.message_launch import LTIAdvantageMessageLaunchAbstract
 from lti1p3platform.oidc_login import OIDCLoginAbstract
 from lti1p3platform.registration import Registration
-from ltihost.store.database import Database
-from ltihost.testing.serving import listen, port_of, serving
 
 from ltihost.app import build_app
 from ltihost.settings import Settings
 from ltihost.store import applications, registrations, tenants
+from ltihost.store.database import Database
+from ltihost.testing.serving import listen, port_of, serving
 from tests.flows.key_server import KeyServer
 from tests.flows.platform import V2, Key
 from tests.flows.rig import Browser

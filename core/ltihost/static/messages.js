@@ -4,7 +4,8 @@
 
 const PlatformStorage = (() => {
   const CAPABILITIES_MS = 1000;
-  const ANSWER_MS = 3000;
+  const PUT_MS = 5000;
+  const GET_MS = 10000; // without an answer there is nothing left but to refuse: patience costs nothing
   const REPEAT_MS = 250;
   const LEGACY = "org.imsglobal.";
 
@@ -68,25 +69,25 @@ const PlatformStorage = (() => {
     return null;
   }
 
-  async function exchange(place, verb, body, accept) {
+  async function exchange(place, verb, body, wait, accept) {
     const root = platformWindow();
     if (!root) return null;
     const offer = await discover(root);
     if (!offer && !place.target) return null;
     const prefix = offer ? offer.prefix : "";
     const target = namedFrame(root, (offer && offer.frame) || place.target) || root;
-    return ask([target], place.origins, { subject: prefix + verb, ...body }, ANSWER_MS, accept);
+    return ask([target], place.origins, { subject: prefix + verb, ...body }, wait, accept);
   }
 
   return {
     // True when the platform confirmed that it keeps the value.
     async put(place, key, value) {
-      const answer = await exchange(place, "lti.put_data", { key, value }, (data) => data.key === key && data.value === value);
+      const answer = await exchange(place, "lti.put_data", { key, value }, PUT_MS, (data) => data.key === key && data.value === value);
       return answer !== null;
     },
     // The kept value, or null.
     async get(place, key) {
-      const answer = await exchange(place, "lti.get_data", { key }, (data) => data.key === key);
+      const answer = await exchange(place, "lti.get_data", { key }, GET_MS, (data) => data.key === key);
       return answer && typeof answer.value === "string" ? answer.value : null;
     },
   };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from ltihost.commands.demo_check import REFUSED, WELCOME, Step, Story, Watched
 from ltihost.records import Attempt
+from ltihost.testing.driver import walk
 from ltihost.testing.platform import SimulatedPlatform
 from ltihost.testing.serving import running_campus
 from ltihost.testing.world import profile
@@ -98,6 +100,23 @@ def test_data_that_are_kept_serve_again_and_only_at_their_port(tmp_path: Path) -
         NOTHING.run("demo", "--check", "--plugin", "moodle", "--data", str(tmp_path), "--port", str(port))
     assert (tmp_path / "secret.key").stat().st_mode & 0o077 == 0
     assert "[demo_elsewhere]" in NOTHING.refused("demo", "--check", "--plugin", "moodle", "--data", str(tmp_path))
+
+
+def test_its_log_tells_what_was_refused_and_nothing_about_anybody() -> None:
+    port = two_free_ports()
+    with subprocess.Popen(
+        [LTIHOST, "demo", "--port", str(port), "--json", "--plugin", "moodle"], env=NOTHING.process_environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        campus = _document(process)["lms"][0]["url"]
+        for fault in ("", "&fault=tampered"):
+            asyncio.run(walk(f"{campus}_launch?person=ada&link=cell-quiz{fault}"))
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    logged = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
+    assert [line["refusal"] for line in logged if line["event"] == "launch.refused"] == ["sig_invalid"]
+    for canary in ("Ada", "O'Brien", "@campus.example", "eyJ", "state=", "code="):
+        assert canary not in stderr
 
 
 async def test_a_host_that_does_not_answer_fails_every_step() -> None:

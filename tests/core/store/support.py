@@ -25,7 +25,9 @@ _NUMBERS = itertools.count(1)
 ADA = PersonSeen(
     "ada", "ada", "Ada Lovelace", "Ada", "Lovelace", None, "ada@example.edu", "https://x.example/a.png", "en", False
 )
-BIOLOGY = ContextSeen("biology", "Biology 101", "BIO", ("http://purl.imsglobal.org/vocab/lis/v2/course#CourseOffering",))
+BIOLOGY = ContextSeen(
+    "biology", "Biology 101", "BIO", ("http://purl.imsglobal.org/vocab/lis/v2/course#CourseOffering",)
+)
 QUIZ = LinkSeen("quiz", "Cell quiz", "Ten questions")
 
 

@@ -22,7 +22,11 @@ async def test_everything_of_a_launch_is_stored(world: World) -> None:
     assert outcome.refusal is None
     row = await world.db.run(world.tenant.id, launches.show, work.attempt.id)
     assert launches.attempt(row) == replace(work.attempt, user_id=outcome.user_id)
-    assert (row.launch_json, row.services_json, row.target_url) == (work.launch_json, work.services_json, work.target_url)
+    assert (row.launch_json, row.services_json, row.target_url) == (
+        work.launch_json,
+        work.services_json,
+        work.target_url,
+    )
     assert (row.context_id, row.resource_link_id) == (outcome.context_id, outcome.resource_link_id)
     assert (row.application_id, row.plugin) == (world.application.id, "lti")
     user = await world.db.run(world.tenant.id, directory.user, outcome.user_id or "")
@@ -32,7 +36,12 @@ async def test_everything_of_a_launch_is_stored(world: World) -> None:
     link = await world.db.run(world.tenant.id, directory.resource_link, outcome.resource_link_id or "")
     assert (link.lms_id, link.context_id, link.launch_count) == ("quiz", context.id, 1)
     (member,) = await world.db.run(world.tenant.id, directory.memberships)
-    assert (member.user_id, member.context_id, member.role, member.roles) == (user.id, context.id, "learner", ["Learner"])
+    assert (member.user_id, member.context_id, member.role, member.roles) == (
+        user.id,
+        context.id,
+        "learner",
+        ["Learner"],
+    )
     assert (member.group_role, member.active, member.source) == ("member", True, "launch")
 
 
@@ -52,7 +61,9 @@ async def test_a_second_launch_finds_the_same_rows(world: World) -> None:
 async def test_roles_stay_where_the_registration_does_not_sync_them(world: World) -> None:
     await world.db.hot.accept_launch(world.work())
     await world.db.hot.accept_launch(
-        world.work(role="instructor", roles_json='["Instructor"]', group_role="manager", global_role="admin", sync_roles=False)
+        world.work(
+            role="instructor", roles_json='["Instructor"]', group_role="manager", global_role="admin", sync_roles=False
+        )
     )
     (member,) = await world.db.run(world.tenant.id, directory.memberships)
     assert (member.role, member.roles, member.group_role) == ("learner", ["Learner"], "member")
@@ -74,7 +85,13 @@ async def test_a_launch_without_person_context_or_link(world: World) -> None:
     outcome = await world.db.hot.accept_launch(world.work(person=None, context=None, link=None))
     assert (outcome.refusal, outcome.user_id, outcome.context_id, outcome.resource_link_id) == (None, None, None, None)
     counts = await world.counts()
-    assert [counts[name] for name in ("users", "contexts", "resource_links", "memberships", "launches")] == [0, 0, 0, 0, 1]
+    assert [counts[name] for name in ("users", "contexts", "resource_links", "memberships", "launches")] == [
+        0,
+        0,
+        0,
+        0,
+        1,
+    ]
 
 
 async def test_an_attempt_that_waited_becomes_the_launch(world: World) -> None:
@@ -103,7 +120,11 @@ async def test_the_shared_registration_of_the_host(world: World) -> None:
     work = world.work(attempt=attempt, application_id=application.id)
     assert (await world.db.hot.accept_launch(work)).refusal is None
     stored = await world.redeem(work, application_id=application.id)
-    assert (stored.tenant.id, stored.application.slug, stored.issuer) == (world.tenant.id, "shared", "https://cloud.example")
+    assert (stored.tenant.id, stored.application.slug, stored.issuer) == (
+        world.tenant.id,
+        "shared",
+        "https://cloud.example",
+    )
 
 
 # Refusals: one thing is wrong, everything else is right, and nothing is stored

@@ -48,11 +48,20 @@ async def test_registrations_by_issuer_and_client_id(world: World) -> None:
 
 async def test_a_deployment_with_all_that_belongs_to_it(world: World) -> None:
     run = world.db.run_host
-    await run(tenants.enable_plugin, world.tenant.id, "policy", settings={"mark": 1}, secrets={"token": "s3cret"}, actor=ACTOR)
+    await run(
+        tenants.enable_plugin, world.tenant.id, "policy", settings={"mark": 1}, secrets={"token": "s3cret"}, actor=ACTOR
+    )
     await run(tenants.enable_plugin, world.tenant.id, "unused", actor=ACTOR)
     await run(tenants.disable_plugin, world.tenant.id, "unused", actor=ACTOR)
     await run(role_rules.add, world.tenant.id, "Instructor", global_role="editor", actor=ACTOR)
-    await run(role_rules.add, world.tenant.id, "Learner", group_role="member", registration_id=world.registration.id, actor=ACTOR)
+    await run(
+        role_rules.add,
+        world.tenant.id,
+        "Learner",
+        group_role="member",
+        registration_id=world.registration.id,
+        actor=ACTOR,
+    )
     found = await world.db.hot.deployment(world.registration.id, DEPLOYMENT)
     assert found is not None
     assert (found.state, found.tenant, found.application) == ("approved", world.tenant, world.application)
@@ -66,7 +75,9 @@ async def test_a_deployment_with_all_that_belongs_to_it(world: World) -> None:
 
 async def test_rules_of_another_registration_do_not_apply(world: World) -> None:
     other = await world.db.run_host(registrations.create, world.tenant.id, plugin="lti", actor=ACTOR)
-    await world.db.run_host(role_rules.add, world.tenant.id, "Learner", group_role="x", registration_id=other.id, actor=ACTOR)
+    await world.db.run_host(
+        role_rules.add, world.tenant.id, "Learner", group_role="x", registration_id=other.id, actor=ACTOR
+    )
     found = await world.db.hot.deployment(world.registration.id, DEPLOYMENT)
     assert found is not None
     assert found.role_rules == ()
@@ -197,14 +208,19 @@ async def test_an_attempt_is_stored_as_it_was(world: World) -> None:
 async def test_an_attempt_is_replaced_under_its_id_whoever_it_was_stored_for(world: World) -> None:
     given = world.refused(tenant_id=HOST, outcome="waiting", refusal="browser_binding")
     await world.db.hot.record_attempts([given])
-    await world.db.hot.record_attempts([replace(given, tenant_id=world.tenant.id, outcome="refused", refusal="expired")])
+    await world.db.hot.record_attempts(
+        [replace(given, tenant_id=world.tenant.id, outcome="refused", refusal="expired")]
+    )
     stored = await world.db.run_host(launches.page)
     assert [(row.tenant_id, row.refusal) for row in stored.rows] == [(world.tenant.id, "expired")]
 
 
 async def test_what_does_not_exist_is_not_named(world: World) -> None:
     other = await make_world(world.db, "south")
-    given = world.refused(registration_id="reg_unknown"), world.refused(registration_id=other.registration.id, user_id="usr_x")
+    given = (
+        world.refused(registration_id="reg_unknown"),
+        world.refused(registration_id=other.registration.id, user_id="usr_x"),
+    )
     await world.db.hot.record_attempts(given)
     stored = await world.db.run(world.tenant.id, launches.page)
     assert [(row.registration_id, row.user_id) for row in stored.rows] == [(None, None)] * 2
@@ -256,7 +272,11 @@ async def test_a_code_opens_one_session(world: World) -> None:
     assert (stored.user_id, stored.context_id, stored.resource_link_id) == (
         outcome.user_id, outcome.context_id, outcome.resource_link_id,
     )  # fmt: skip
-    assert (stored.launch_json, stored.launched_at, stored.message) == (work.launch_json, work.attempt.at, "resource_link")
+    assert (stored.launch_json, stored.launched_at, stored.message) == (
+        work.launch_json,
+        work.attempt.at,
+        "resource_link",
+    )
     assert stored.session_expires == pytest.approx(work.code_expires - 10 + 50)
     assert (await world.counts())["sessions"] == 1
     assert await world.redeem(work) is None
@@ -360,7 +380,9 @@ async def test_plugin_settings_that_were_moved_do_not_open(world: World) -> None
     """S-81: the sealed settings of one tenant's plugin, copied into another's row."""
     other = await make_world(world.db, "south")
     for item in (world, other):
-        await world.db.run_host(tenants.enable_plugin, item.tenant.id, "lti", secrets={"token": item.tenant.slug}, actor=ACTOR)
+        await world.db.run_host(
+            tenants.enable_plugin, item.tenant.id, "lti", secrets={"token": item.tenant.slug}, actor=ACTOR
+        )
     await world.db.run_host(_copy_secrets, world.tenant.id, other.tenant.id)
     assert await world.db.hot.deployment(world.registration.id, DEPLOYMENT) is not None
     with pytest.raises(DecryptionError) as caught:

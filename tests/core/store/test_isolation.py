@@ -1,0 +1,377 @@
+"""One tenant never sees, changes or adds another's rows: S-38 to S-45, for every table there is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Executable, delete, func, insert, select, text, update
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.orm import Session, aliased
+
+from ltihost.errors import LtihostError, NotFound
+from ltihost.records import HOST
+from ltihost.settings import Settings
+from ltihost.store import (
+    applications,
+    deployments,
+    directory,
+    keys,
+    launches,
+    registrations,
+    role_rules,
+    tables,
+    tenants,
+)
+from ltihost.store.database import Database
+from ltihost.store.guard import TenantSession, UnboundError
+from tests.core.store.support import ACTOR, ADA, DEPLOYMENT, World, make_world
+
+T = TypeVar("T")
+MODELS: list[type[Any]] = [mapper.class_ for mapper in tables.Base.registry.mappers]
+OWNED = sorted((model for model in MODELS if hasattr(model, "tenant_id")), key=lambda model: model.__tablename__)
+
+
+@pytest.fixture
+async def pair(db: Database) -> tuple[World, World]:
+    """Two tenants with a row in every table."""
+    north, south = await make_world(db), await make_world(db, "south")
+    for world in (north, south):
+        await fill(world)
+    return north, south
+
+
+async def fill(world: World) -> None:
+    work = world.work()
+    assert (await world.db.hot.accept_launch(work)).refusal is None
+    await world.redeem(work)
+    assert (await world.db.hot.accept_launch(world.work())).refusal is None
+    await world.db.hot.record_attempts([world.refused()])
+    await world.db.run_host(applications.create_key, world.application, actor=ACTOR)
+    await world.db.run_host(role_rules.add, world.tenant.id, "Learner", group_role="member", actor=ACTOR)
+
+
+def count(session: Session, model: type[Any], tenant_id: str | None = None) -> int:
+    query = select(func.count()).select_from(model)
+    if tenant_id is not None:
+        query = query.where(model.tenant_id == tenant_id)
+    return session.scalar(query) or 0
+
+
+async def test_each_table_has_rows_of_both(pair: tuple[World, World]) -> None:
+    """Else the tests below would prove nothing."""
+    for world in pair:
+        for model in OWNED:
+            assert await world.db.run_host(count, model, world.tenant.id) > 0, model
+
+
+# Through the store, on both databases
+
+
+async def test_reading_shows_the_own_rows_and_what_the_host_shares(pair: tuple[World, World]) -> None:
+    north, south = pair
+    for model in OWNED:
+        readable = {north.tenant.id, HOST} if issubclass(model, tables.Shared) else {north.tenant.id}
+        seen = await unless_denied(north.db.run(north.tenant.id, _owners, model), {north.tenant.id})
+        assert north.tenant.id in seen <= readable, model
+        assert await unless_denied(north.db.run(north.tenant.id, count, model, south.tenant.id), 0) == 0, model
+
+
+async def test_changing_and_deleting_reaches_the_own_rows_only(pair: tuple[World, World]) -> None:
+    north, south = pair
+    for model in OWNED:
+        before = await north.db.run_host(count, model, south.tenant.id)
+        foreign = model.tenant_id == south.tenant.id
+        column = [item for item in model.__table__.columns if item.name != "tenant_id"][-1]
+        for statement in (update(model).where(foreign).values({column.name: column}), delete(model).where(foreign)):
+            assert await unless_denied(north.db.run(north.tenant.id, _touch, statement), 0) == 0, model
+        assert await north.db.run_host(count, model, south.tenant.id) == before, model
+
+
+async def test_adding_a_row_for_another_is_an_error(pair: tuple[World, World]) -> None:
+    north, south = pair
+    for model in OWNED:
+        rows = await north.db.run_host(lambda session, model=model: list(session.scalars(select(model).limit(1))))
+        with pytest.raises(UnboundError):
+            await north.db.run(north.tenant.id, _add, model(**rows[0].values() | {"tenant_id": south.tenant.id}))
+
+
+def _owners(session: Session, model: type[Any]) -> set[str]:
+    return set(session.scalars(select(model.tenant_id)))
+
+
+def _touch(session: Session, statement: Executable) -> int:
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+def _add(session: Session, row: tables.Base) -> None:
+    session.add(row)
+    session.flush()
+
+
+async def unless_denied(work: Awaitable[T], otherwise: T) -> T:
+    """On PostgreSQL the serving role may not even ask for some tables."""
+    try:
+        return await work
+    except ProgrammingError as error:
+        assert "permission denied" in str(error)  # noqa: PT017
+        return otherwise
+
+
+async def test_a_row_cannot_change_hands(pair: tuple[World, World]) -> None:
+    north, south = pair
+
+    def by_attribute(session: Session) -> None:
+        row = session.scalars(select(tables.RoleRule)).one()
+        row.tenant_id = south.tenant.id
+        session.flush()
+
+    def by_statement(session: Session) -> None:
+        session.execute(update(tables.RoleRule).values(tenant_id=south.tenant.id))
+
+    for work in (by_attribute, by_statement):
+        with pytest.raises(UnboundError):
+            await north.db.run(north.tenant.id, work)
+
+
+STATEMENTS = {
+    "text": text("SELECT * FROM users"),
+    "a Core table": select(tables.User.__table__),
+    "a Core table beside a model": select(tables.User.__table__.c.id, tables.Context.id),
+    "a Core table below": select(tables.Context).where(tables.Context.id.in_(select(tables.User.__table__.c.id))),
+    "a model from text": select(tables.User).from_statement(text("SELECT * FROM users")),
+    "a bulk insert": insert(tables.RoleRule).values(tenant_id="x", id="y", lti_role="z", created_at=0),
+}
+
+
+@pytest.mark.parametrize("how", STATEMENTS)
+async def test_what_criteria_cannot_reach_is_refused(world: World, how: str) -> None:
+    with pytest.raises(UnboundError):
+        await world.db.run(world.tenant.id, lambda session: session.execute(STATEMENTS[how]).all())
+
+
+async def test_aliases_joins_and_subqueries_are_confined(pair: tuple[World, World]) -> None:
+    north, _ = pair
+    other = aliased(tables.User)
+    members = select(tables.Membership.user_id).scalar_subquery()
+    queries = (
+        select(func.count()).select_from(other),
+        select(func.count(tables.User.id)).where(tables.User.id.in_(members)),
+        select(func.count(tables.User.id)).join(tables.Membership, tables.Membership.user_id == tables.User.id),
+    )
+    for query in queries:
+        assert await north.db.run(north.tenant.id, lambda session, query=query: session.scalar(query)) == 1
+
+
+async def test_a_session_without_a_tenant_does_nothing(sqlite_settings: Settings) -> None:
+    """S-42."""
+    with TenantSession() as session:
+        for work in (
+            lambda: session.scalars(select(tables.User)).all(),
+            lambda: session.get(tables.Tenant, "x"),
+            lambda: session.execute(text("SELECT 1")),
+        ):
+            with pytest.raises(UnboundError):
+                work()
+        session.add(tables.RoleRule(tenant_id="x", id="y", lti_role="z", created_at=0))
+        with pytest.raises(UnboundError):
+            session.flush()
+    database = Database(sqlite_settings)
+    await database.open()
+    with pytest.raises(UnboundError):
+        await database.run("", directory.users)
+    await database.close()
+
+
+async def test_ids_of_another_tenant_are_as_unknown_as_none(pair: tuple[World, World]) -> None:
+    """S-44: word for word the same answer."""
+    north, south = pair
+    run = north.db.run
+    (user,) = await run(south.tenant.id, directory.users)
+    (context,) = await run(south.tenant.id, directory.contexts)
+    (link,) = await run(south.tenant.id, directory.resource_links)
+    (rule,) = await run(south.tenant.id, role_rules.listed, south.tenant.id)
+    (key,) = await run(south.tenant.id, applications.keys, south.application.id)
+    launch = (await run(south.tenant.id, launches.page)).rows[0]
+    signing = await run(south.tenant.id, keys.signing_key, south.registration.id)
+    asked = {
+        directory.user: (user.id,),
+        directory.context: (context.id,),
+        directory.resource_link: (link.id,),
+        launches.show: (launch.id,),
+        applications.get: (south.application.id,),
+        deployments.get: (south.registration.id, DEPLOYMENT),
+        keys.signing_key: (south.registration.id,),
+    }
+    for function, args in asked.items():
+        answers = [await _refusal(run(north.tenant.id, function, *ids)) for ids in (args, tuple("x" for _ in args))]  # type: ignore[arg-type]
+        assert answers[0] == answers[1], function
+    changes = (
+        run(north.tenant.id, applications.revoke_key, key.id, actor=ACTOR),
+        run(north.tenant.id, keys.revoke, signing.kid, actor=ACTOR),
+        run(north.tenant.id, role_rules.remove, north.tenant.id, rule.id, actor=ACTOR),
+        run(north.tenant.id, registrations.disable, south.registration.id, actor=ACTOR),
+        run(north.tenant.id, tenants.suspend, "south", actor=ACTOR),
+        run(north.tenant.id, deployments.approve, south.registration.id, DEPLOYMENT, actor=ACTOR),  # S-38
+    )
+    for change in changes:
+        await _refusal(change)
+
+
+async def _refusal(work: object) -> str:
+    with pytest.raises(NotFound) as caught:
+        await work  # type: ignore[misc]
+    return caught.value.code
+
+
+async def test_a_tenant_cannot_take_a_shared_registration_s_deployment(world: World) -> None:
+    shared = await world.db.run_host(registrations.create, HOST, plugin="lti", actor=ACTOR)
+    with pytest.raises(NotFound):
+        await world.db.run(
+            world.tenant.id, deployments.approve, shared.id, "d", application=world.application, actor=ACTOR
+        )
+
+
+async def test_shared_rows_are_read_only_for_tenants(world: World) -> None:
+    shared = await world.db.run_host(
+        applications.create, HOST, "shared", name="Shared", launch_url="https://shared.example/", actor=ACTOR
+    )
+    assert await world.db.run(world.tenant.id, applications.get, shared.id) == shared
+
+    def rename(session: Session) -> int:
+        return int(session.execute(update(tables.Application).values(name="mine")).rowcount)  # type: ignore[attr-defined]
+
+    assert await world.db.run(world.tenant.id, rename) == 1
+    assert await world.db.run_host(applications.get, shared.id) == shared
+
+
+# Row-level security: the same with SQL of one's own
+
+
+async def connect(settings: Settings) -> asyncpg.Connection:
+    return await asyncpg.connect(settings.database)
+
+
+@pytest.fixture
+async def postgres_pair(postgres_settings: Settings) -> tuple[World, World]:
+    database = Database(postgres_settings)
+    await database.open()
+    north, south = await make_world(database), await make_world(database, "south")
+    for world in (north, south):
+        await fill(world)
+    await database.close()
+    return north, south
+
+
+@pytest.mark.postgres
+async def test_row_level_security_holds_for_every_table(
+    postgres_settings: Settings, postgres_pair: tuple[World, World]
+) -> None:
+    """S-39, as the role that serves."""
+    north, south = postgres_pair
+    connection = await connect(postgres_settings)
+    for table in [item.__table__ for item in OWNED]:
+        name, foreign = table.name, f"tenant_id = '{south.tenant.id}'"
+        async with connection.transaction():
+            await connection.execute("SELECT set_config('app.tenant', $1, true)", north.tenant.id)
+            assert await _count(connection, f"SELECT * FROM {name} WHERE {foreign}") == 0, name
+            assert (
+                await _count(connection, f"UPDATE {name} SET tenant_id = tenant_id WHERE {foreign} RETURNING 1") == 0
+            ), name
+            assert await _count(connection, f"DELETE FROM {name} WHERE {foreign} RETURNING 1") == 0, name
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with connection.transaction():
+                    await connection.execute(
+                        f'INSERT INTO {name} SELECT (jsonb_populate_record(x, \'{{"tenant_id": "{south.tenant.id}"}}\')).* '
+                        f"FROM {name} x LIMIT 1"
+                    )
+    await connection.close()
+
+
+@pytest.mark.postgres
+async def test_without_a_tenant_there_is_nothing(
+    postgres_settings: Settings, postgres_pair: tuple[World, World]
+) -> None:
+    connection = await connect(postgres_settings)
+    for name in sorted(tables.Base.metadata.tables):
+        assert await _count(connection, f"SELECT * FROM {name}") == 0, name
+        assert await _count(connection, f"DELETE FROM {name} RETURNING 1") == 0, name
+    await connection.close()
+
+
+async def _count(connection: asyncpg.Connection, statement: str) -> int:
+    """The rows; none where the role may not even ask."""
+    try:
+        async with connection.transaction():
+            return len(await connection.fetch(statement))
+    except asyncpg.InsufficientPrivilegeError:
+        return 0
+
+
+@pytest.mark.postgres
+async def test_every_table_is_under_forced_row_level_security(postgres_settings: Settings) -> None:
+    connection = await asyncpg.connect(postgres_settings.owner_database)
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+        "AND NOT (relrowsecurity AND relforcerowsecurity)"
+    )
+    assert [row[0] for row in rows] == ["alembic_version"]
+    await connection.close()
+
+
+@pytest.mark.postgres
+async def test_the_tenant_does_not_outlive_its_transaction(
+    postgres_settings: Settings, postgres_pair: tuple[World, World]
+) -> None:
+    """S-41, with a pool of one connection."""
+    north, _ = postgres_pair
+    database = Database(postgres_settings)
+    await database.open()
+    hot = database.hot
+    await hot.close()  # type: ignore[attr-defined]
+    await hot.open(pool_size=1)  # type: ignore[attr-defined]
+    pool = hot._pool  # type: ignore[attr-defined]
+    work = north.work()
+    for step in (
+        hot.accept_launch(work),
+        hot.deployment(north.registration.id, DEPLOYMENT),
+        hot.record_attempts([north.refused()]),
+        hot.redeem_code(work.code_hash, application_id=None, tenant_id=None, now=0, session_seconds=1),
+        hot.note_deployment(north.registration.id, "new", guid=None, url=None, name=None),
+        hot.adopt_deployment(north.registration.id, "new", guid="g"),
+    ):
+        await step
+        assert not await pool.fetchval("SELECT current_setting('app.tenant', true)")
+        assert await pool.fetchval("SELECT count(*) FROM users") == 0
+    await database.close()
+
+
+# S-45
+
+
+HOSTILE = st.text(st.sampled_from("'\"`;-%_\\/*()[]{}$:?\0\ud800\u202e\n\té𝄞xX0 "), min_size=1, max_size=12)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=HOSTILE, key=HOSTILE)
+async def test_hostile_text_is_text(world: World, name: str, key: str) -> None:
+    """Names come back as they were, but for what cannot be stored; keys are stored whole or refused."""
+    work = world.work(person=type(ADA)(key, key, name, name, None, None, name, None, None, False))
+    storable = name.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    try:
+        outcome = await world.db.hot.accept_launch(work)
+    except LtihostError as error:
+        assert error.code == "text_unstorable"
+        assert "\0" in key or "\ud800" in key
+        return
+    user = await world.db.run(world.tenant.id, directory.user, outcome.user_id or "")
+    assert (user.user_key, user.name, user.email) == (key, storable, storable)
+    for refusal in (name, key):
+        if "\0" not in refusal and "\ud800" not in refusal:
+            assert (await world.db.run(world.tenant.id, launches.page, refusal=refusal)).rows == []
+            with pytest.raises(NotFound):
+                await world.db.run(world.tenant.id, launches.show, refusal)
