@@ -41,8 +41,7 @@ async def launches(options: argparse.Namespace) -> None:
         with ExitStack() as stack:
             tools = [await _start(stack, set_up, bench) for set_up in chosen.values()]
             results = {tool.name: report.Result(tool, await check(bench.platform, tool), []) for tool in tools}
-            for tool in tools:
-                await run_round(bench.platform, tool, BATCH, options.browsers)
+            await _warm_up(bench, tools, options.browsers)
             for number in range(options.rounds):
                 for tool in tools:
                     _progress(f"round {number + 1} of {options.rounds}: {tool.name}")
@@ -52,6 +51,13 @@ async def launches(options: argparse.Namespace) -> None:
     else:
         print(report.refusals(results), report.figures(results), sep="\n\n")
         print("", *(verdict.line for verdict in report.verdicts(results)), sep="\n")
+
+
+async def _warm_up(bench: Bench, tools: list[Tool], browsers: int) -> None:
+    for tool in tools:
+        await run_round(bench.platform, tool, BATCH, browsers)
+    if bench.postgres is not None:
+        bench.postgres.analyze()
 
 
 async def exam(options: argparse.Namespace) -> None:

@@ -75,6 +75,11 @@ class Postgres:
         self.server.psql(f"CREATE DATABASE {database};")
         return str(self.server.get_uri(database=database))
 
+    def analyze(self) -> None:
+        """Renew the planner's statistics of every database, as autovacuum does within the first minutes of use."""
+        vacuumdb = str(self.server.bin_path / "vacuumdb")
+        subprocess.run([vacuumdb, "--maintenance-db", self.server.get_uri(), "--all", "--analyze-only", "-q"], check=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Redis:

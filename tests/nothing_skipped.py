@@ -11,10 +11,16 @@ def main(path: str) -> None:
     skipped = [f"{case.get('classname')}::{case.get('name')}" for case in cases if case.find("skipped") is not None]
     browser = [case for case in cases if ".browser." in (case.get("classname") or "")]
     postgres = [case for case in cases if "postgres" in (case.get("name") or "")]
-    for fault, found in (("no browser test ran", not browser), ("no PostgreSQL test ran", not postgres), (f"skipped: {skipped}", skipped)):
+    for fault, found in (
+        ("no browser test ran", not browser),
+        ("no PostgreSQL test ran", not postgres),
+        (f"skipped: {skipped}", skipped),
+    ):
         if found:
             sys.exit(f"CI: {fault}")
-    sys.stdout.write(f"CI: {len(cases)} tests, {len(browser)} in the browser, {len(postgres)} on PostgreSQL, none skipped\n")
+    sys.stdout.write(
+        f"CI: {len(cases)} tests, {len(browser)} in the browser, {len(postgres)} on PostgreSQL, none skipped\n"
+    )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ class AttemptLog:
     def begin(self, kind: Literal["login", "launch"], request: Request) -> OpenAttempt:
         return OpenAttempt(kind, request, self._clock())
 
-    async def store(self, attempt: OpenAttempt, outcome: Literal["refused", "waiting"], refused: Refused | None) -> None:
+    async def store(
+        self, attempt: OpenAttempt, outcome: Literal["refused", "waiting"], refused: Refused | None
+    ) -> None:
         """Durable when it returns, unless the database is busy (then it is logged only)."""
         try:
             await self._hot.record_attempts([attempt.end(outcome, refused)])

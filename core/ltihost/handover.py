@@ -115,7 +115,9 @@ def _person(person: Person) -> dict[str, Any]:
 
 
 def _deep_linking(settings: DeepLinking | None) -> dict[str, Any] | None:
-    return settings and {
+    if settings is None:
+        return None
+    return {
         "id": None, "accept_types": settings.accept_types, "accept_targets": settings.accept_targets,
         "accept_multiple": settings.accept_multiple, "accept_line_item": settings.accept_line_item,
         "title": settings.title, "text": settings.text,

@@ -73,7 +73,7 @@ MEANINGS = {
     "presentation.width": "In pixels.",
     "presentation.height": "In pixels.",
     "deep_linking": "What may be chosen; null unless `message` is `deep_linking`.",
-    "deep_linking.id": "The request, for the answer.",
+    "deep_linking.id": "This request for content.",
     "deep_linking.accept_types": "Like `ltiResourceLink`, `link`.",
     "deep_linking.accept_targets": "Like `iframe`, `window`.",
     "deep_linking.accept_multiple": "Whether several items may be chosen.",

@@ -38,7 +38,7 @@ def headers() -> str:
     return joined(
         "## Every answer",
         "An answer that sets one of these itself keeps its own.",
-        table(("header", "value"), _rows(asyncio.run(_framed()))),
+        table(("header", "value", "below `/apps/`"), _every_answer()),
         "## Pages inside an LMS",
         "`ORIGINS` are the registration's frame origins; without any, `https:` and the registration's own http origins within `LTIHOST_ALLOW_NETWORKS`.",
         table(("header", "value"), _rows(pages.lti_headers("ORIGINS"))),
@@ -57,7 +57,13 @@ def _rows(found: dict[str, str]) -> list[tuple[str, str]]:
     return [(code(name.title()), code(value)) for name, value in found.items()]
 
 
-async def _framed() -> dict[str, str]:
+def _every_answer() -> list[tuple[str, str, str]]:
+    """An application that is mounted below `/apps/` decides about its pages itself."""
+    everywhere, mounted = (asyncio.run(_framed(path)) for path in ("/", "/apps/one"))
+    return [(*row, "yes" if row[0].strip("`").lower() in mounted else "no") for row in _rows(everywhere)]
+
+
+async def _framed(path: str) -> dict[str, str]:
     """The headers that the outermost layer adds to an answer that has none."""
     sent: list[Message] = []
 
@@ -67,12 +73,9 @@ async def _framed() -> dict[str, str]:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    scope: Scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
     await RequestFrame(PlainTextResponse(), https=True)(scope, receive, send)
     added = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     own = {name.decode() for name, _ in PlainTextResponse().raw_headers}
-    return {
-        name: value if name != "x-request-id" else "16 hex digits, also in the log"
-        for name, value in added.items()
-        if name not in own
-    }
+    found = {name: value for name, value in added.items() if name not in own}
+    return found | {"x-request-id": "16 hex digits, also in the log"}

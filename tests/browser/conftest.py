@@ -104,10 +104,17 @@ async def _introduce(settings: Settings, campus: RunningCampus) -> None:
         if key != "lti":
             await run(tenants.enable_plugin, tenant.id, key, actor=ACTOR)
         draft = await run(
-            registrations.create, tenant.id, plugin=key, name=platform.profile.name, application=application, actor=ACTOR
+            registrations.create,
+            tenant.id,
+            plugin=key,
+            name=platform.profile.name,
+            application=application,
+            actor=ACTOR,
         )
         base = f"{settings.base_url}/r/{draft.id}/lti"
-        tool = platform.register(login_url=f"{base}/login", launch_url=f"{base}/launch", jwks_url=f"{base}/jwks", name="Demo")
+        tool = platform.register(
+            login_url=f"{base}/login", launch_url=f"{base}/launch", jwks_url=f"{base}/jwks", name="Demo"
+        )
         told = platform.endpoints(tool.client_id) | {"client_id": tool.client_id, "deployment_id": tool.deployment_id}
         values = [(name.replace("_", "-"), value) for name, value in told.items()]
         await run(registrations.update, draft.id, values, actor=ACTOR)

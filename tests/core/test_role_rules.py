@@ -28,7 +28,9 @@ def test_a_short_name_means_the_context_role_alone() -> None:
 
 
 def test_the_strongest_of_all_that_fit_wins() -> None:
-    roles = read_roles([f"{V2}institution/person#Administrator", "Learner", f"{V2}membership/Instructor#TeachingAssistant"])
+    roles = read_roles(
+        [f"{V2}institution/person#Administrator", "Learner", f"{V2}membership/Instructor#TeachingAssistant"]
+    )
     assert apply_role_rules(RULES, roles) == ("admin", "contributor")
 
 

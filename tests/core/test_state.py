@@ -49,7 +49,9 @@ def code_of(text: str, now: float = NOW, sealer: Sealer = SEALER) -> str:
     return caught.value.code
 
 
-@pytest.mark.parametrize("changes", [{}, {"deployment_hash": b""}, {"storage_target": ""}, {"framed": True, "shared": False}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"deployment_hash": b""}, {"storage_target": ""}, {"framed": True, "shared": False}]
+)
 def test_a_state_comes_back_as_it_went(changes: dict[str, object]) -> None:
     sent = state(**changes)
     assert open_state(SEALER, seal_state(SEALER, sent), NOW + 599) == sent

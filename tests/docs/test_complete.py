@@ -53,6 +53,17 @@ def test_every_option_of_every_command_says_what_it_does() -> None:
     assert silent == []
 
 
+def test_every_command_that_lists_or_creates_answers_json() -> None:
+    """As the page says."""
+    verbs = ("list", "create", "add", "show", "check", "approve", "enable")
+    without = [
+        name
+        for name, command in commands.leaves()
+        if name.split()[-1] in verbs and "--json" not in {option for item in command.params for option in item.opts}
+    ]
+    assert without == []
+
+
 def test_every_refusal_code_has_a_section() -> None:
     assert set(REASONS) <= set(headings(page("refusal-codes.md")))
 

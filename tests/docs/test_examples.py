@@ -99,15 +99,17 @@ async def test_the_application_with_a_session_works_on_every_rung(
         assert (await browser.get("/launch", params={"code": "used"})).status_code == 403
 
 
-async def test_the_mounted_application_is_given_its_launch(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LTIHOST_BASE_URL", settings.base_url)
-    monkeypatch.setenv("LTIHOST_DATABASE_URL", settings.database)
-    monkeypatch.setenv("LTIHOST_SECRET_KEY", settings.secret_keys[0])
+async def test_the_mounted_application_is_given_its_launch(
+    sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTIHOST_BASE_URL", sqlite_settings.base_url)
+    monkeypatch.setenv("LTIHOST_DATABASE_URL", sqlite_settings.database)
+    monkeypatch.setenv("LTIHOST_SECRET_KEY", sqlite_settings.secret_keys[0])
     example = loaded(EXAMPLES / "mounted_app.py")
     host = example.app()
     async with (
         host.router.lifespan_context(host),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=host), base_url=settings.base_url) as browser,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=host), base_url=sqlite_settings.base_url) as browser,
     ):
         assert (await browser.get("/apps/hello/launch")).status_code == 403
         assert (await browser.get("/apps/hello/launch?code=unknown")).status_code == 401

@@ -63,5 +63,14 @@ def test_every_file_that_the_security_page_names_exists() -> None:
     assert [name for name in sorted(named) if not (ROOT / "core" / "ltihost" / name).exists()] == []
 
 
+def test_every_line_of_the_log_that_deserves_an_alarm_is_written() -> None:
+    """The how-to names events; the source must log them."""
+    text = text_of(ROOT / "docs" / "how-to" / "run-in-production.md")
+    events = re.findall(r"`([a-z_]+\.[a-z]+)`", text.partition("worth an alarm")[2].partition("\n\n")[0])
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "core" / "ltihost").rglob("*.py"))
+    assert events
+    assert [event for event in events if f'("{event}"' not in source] == []
+
+
 def _outside_fences(text: str) -> list[str]:
     return re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE).splitlines()

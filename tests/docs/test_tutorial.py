@@ -63,9 +63,13 @@ def reader() -> Iterator[Reader]:
             shell.close()
 
 
+@pytest.mark.timeout(300)  # a dozen processes, one after the other
 async def test_the_tutorial_works(reader: Reader) -> None:
     assert len(reader.demo["environment"]) == 4  # the tutorial speaks of four lines to paste
     assert "Ada" in (await reader.opens("ada")).response.text
+    page = html.unescape((await walk(f"{reader.demo['campus_url']}moodle/c/biology/l/cell-quiz")).response.text)
+    assert [words for words in re.findall(r"\*\*(.+?)\*\*", text_of(TUTORIAL)) if words not in page] == []
+
     assert "accepted" in reader.type_up_to("ltihost launch list")
     reader.type_up_to("ltihost registration approve")
 

@@ -51,7 +51,9 @@ async def moodle(settings: Settings) -> AsyncIterator[tuple[Rig, Registration]]:
     await rig.stop()
 
 
-async def run(rig: Rig, registration: Registration, name: str, *, age: float, token: str | None = None) -> dict[str, Any]:
+async def run(
+    rig: Rig, registration: Registration, name: str, *, age: float, token: str | None = None
+) -> dict[str, Any]:
     """Steps 5 to 9 for a capture posted `age` seconds after Moodle signed it; then what the application gets."""
     claims, captured = capture(name)
     rig.clock.now = claims["iat"] + age

@@ -65,7 +65,9 @@ async def test_two_registrations_do_not_list_each_other_s_origins(rig: Rig) -> N
     await rig.set(rig.registration.id, frame_origins="https://one.example")
     await rig.register((), client_id="client-2", frame_origins="https://two.example")
     first = (await rig.login(Browser(), headers=FRAME)).response.headers["content-security-policy"]
-    second = (await rig.login(Browser(), headers=FRAME, client_id="client-2")).response.headers["content-security-policy"]
+    second = (await rig.login(Browser(), headers=FRAME, client_id="client-2")).response.headers[
+        "content-security-policy"
+    ]
     assert first.endswith("frame-ancestors https://one.example")
     assert second.endswith("frame-ancestors https://two.example")
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from ltihost.commands import output
-from ltihost.flows.launch.tool_urls import launch_url, lti_base
 from ltihost.plugins.contract import Guide, ToolUrls
 from ltihost.plugins.loader import LoadedPlugin
 from ltihost.records import Registration
@@ -17,6 +16,8 @@ _STARS = re.compile(r"(\*{1,2})([^*]+)\1")
 
 def tool_urls(settings: Settings, registration: Registration, name: str) -> ToolUrls:
     """The host as this registration's LMS sees it; `name` is what the LMS calls the tool."""
+    from ltihost.flows.launch.tool_urls import launch_url, lti_base  # loads the whole launch flow; few commands need it
+
     shared = registration.key_set == "host"
     base = lti_base(settings, registration, shared=shared)
     return ToolUrls(

@@ -65,7 +65,7 @@ class SecretBox:
         nonce = sealed[_HEADER_BYTES - _NONCE_BYTES : _HEADER_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_HEADER_BYTES:], place.binding)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: it was cut short
             raise DecryptionError(
                 "secret_altered", f"The secret in {place.table} was altered or belongs to another row."
             ) from None

@@ -1,4 +1,4 @@
-"""What a database driver raises, in the host's words: `Busy`, `Conflict` or `Invalid`; the rest is a mistake of ours."""
+"""What a database driver raises, in the host's own errors. What has no word here is a mistake of ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import asyncpg
 from sqlalchemy import exc
 
-from ltihost.errors import Busy, Conflict, Invalid, LtihostError
+from ltihost.errors import Busy, ConfigurationError, Conflict, Invalid, LtihostError
 
 #: SQLite result codes (without their extension bits) that pass by themselves or once the operator made room.
 _SQLITE_BUSY = {
@@ -26,6 +26,8 @@ _SQLITE_BUSY = {
 _POSTGRES_BUSY = ("08", "40", "53", "57", "58", "55P03", "25006")
 _POSTGRES_CONFLICT = ("23",)
 _POSTGRES_INVALID = ("22",)
+#: The server does not know this user, this password or this database.
+_POSTGRES_STRANGERS = ("28", "3D")
 
 _DRIVER_ERRORS = (
     sqlite3.Error,
@@ -40,7 +42,7 @@ _DRIVER_ERRORS = (
 
 @contextmanager
 def driver_errors() -> Iterator[None]:
-    """Raise `Busy`, `Conflict` or `Invalid` for what the database driver raises inside."""
+    """Raise `Busy`, `Conflict`, `Invalid` or `ConfigurationError` for what the database driver raises inside."""
     try:
         yield
     except _DRIVER_ERRORS as error:
@@ -61,9 +63,11 @@ def _translated(error: BaseException) -> LtihostError | None:
         return _from_sqlite(error)
     if isinstance(error, UnicodeEncodeError | asyncpg.DataError):
         return _invalid()
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return ConfigurationError("database_url_invalid", f"The PostgreSQL URL cannot be used: {error}.")
     state = getattr(error, "sqlstate", None)
     if state:
-        return _from_sqlstate(state)
+        return _from_sqlstate(state, error)
     if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | exc.TimeoutError):
         return _busy()
     return _translated(error.__cause__) if error.__cause__ is not None else None
@@ -76,7 +80,9 @@ def _from_sqlite(error: sqlite3.Error) -> LtihostError | None:
     return _busy() if code in _SQLITE_BUSY else None
 
 
-def _from_sqlstate(state: str) -> LtihostError | None:
+def _from_sqlstate(state: str, error: BaseException) -> LtihostError | None:
+    if state.startswith(_POSTGRES_STRANGERS):
+        return ConfigurationError("database_unreachable", f"PostgreSQL does not let the host in: {error}.")
     if state.startswith(_POSTGRES_BUSY):
         return _busy()
     if state.startswith(_POSTGRES_CONFLICT):

@@ -168,7 +168,9 @@ class HotPath(Protocol):
     async def deployment(self, registration_id: str, deployment_id: str) -> Deployment | None:
         """What is known of this deployment; None when it was never seen."""
 
-    async def note_deployment(self, registration_id: str, deployment_id: str, *, guid: str | None, url: str | None, name: str | None) -> None:
+    async def note_deployment(
+        self, registration_id: str, deployment_id: str, *, guid: str | None, url: str | None, name: str | None
+    ) -> None:
         """Remember an unknown deployment as pending (idempotent; a known one is only completed, never changed)."""
 
     async def adopt_deployment(self, registration_id: str, deployment_id: str, *, guid: str) -> Deployment | None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ltihost.errors import Conflict, Invalid, NotFound
 from ltihost.records import HOST, Application, Registration
 from ltihost.store import audit, checks, deployments, keys, tables
+from ltihost.store.guard import tenant_of
 from ltihost.store.hot_rows import registration_from
 from ltihost.store.ids import new_id
 
@@ -102,18 +103,14 @@ def update(session: Session, registration_id: str, values: Iterable[tuple[str, s
     if row.state == "draft" and not missing(row):
         row.state = "pending"
     session.flush()
+    if row.key_set == "host" and tenant_of(session) is None:
+        keys.create(session, HOST, HOST)
     for value in (value for field, value in pairs if field == "deployment-id"):
         deployments.approve(session, row.id, value, actor=actor)
     if pairs:
         changed = sorted({field for field, _ in pairs})
-        audit.append(
-            session,
-            row.tenant_id,
-            actor=actor,
-            action="registration.set",
-            object_id=row.id,
-            details={"fields": changed},
-        )
+        details = {"fields": changed}
+        audit.append(session, row.tenant_id, actor=actor, action="registration.set", object_id=row.id, details=details)
     return registration_from(row.values())
 
 
@@ -172,6 +169,8 @@ def _set(row: tables.Registration, field: str, value: str) -> None:
 
 
 def _check_uniqueness(session: Session, row: tables.Registration) -> None:
+    if row.issuer is None or row.client_id is None or row.jwks_url is None:
+        return
     same = select(tables.Registration.id).where(
         tables.Registration.issuer == row.issuer,
         tables.Registration.client_id == row.client_id,

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -115,14 +114,9 @@ def _own_logs() -> Iterator[None]:
 
 
 @pytest.fixture
-def cli(sqlite_template: Path, tmp_path: Path) -> Cli:
-    """The command on an empty SQLite database."""
-    shutil.copyfile(sqlite_template, tmp_path / "ltihost.db")
-    return Cli({
-        "LTIHOST_BASE_URL": "http://localhost:8700",
-        "LTIHOST_DATABASE_URL": f"sqlite:///{tmp_path / 'ltihost.db'}",
-        "LTIHOST_SECRET_KEY": "a test key that is long enough to be taken as one",
-    })  # fmt: skip
+def cli(sqlite_settings: Settings) -> Cli:
+    """The command on an empty SQLite database; no private network may be reached."""
+    return Cli(environment_of(sqlite_settings) | {"LTIHOST_ALLOW_NETWORKS": ""})
 
 
 @pytest.fixture

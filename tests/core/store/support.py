@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ltihost.errors import CHECKS
 from ltihost.records import Application, Attempt, Check, Registration, Tenant
-from ltihost.store import applications, deployments, registrations, tables, tenants
+from ltihost.store import applications, deployments, registrations, role_rules, tables, tenants
 from ltihost.store.database import Database
 from ltihost.store.hot import AcceptLaunch, ContextSeen, LinkSeen, PersonSeen
 from ltihost.store.ids import new_code, new_id
@@ -21,6 +21,11 @@ from ltihost.store.ids import new_code, new_id
 ACTOR = "tests"
 DEPLOYMENT = "deployment-1"
 _NUMBERS = itertools.count(1)
+MODELS: list[type[Any]] = sorted(
+    (mapper.class_ for mapper in tables.Base.registry.mappers), key=lambda item: item.__name__
+)
+#: The tables whose rows belong to a tenant.
+OWNED = [model for model in MODELS if hasattr(model, "tenant_id")]
 
 ADA = PersonSeen(
     "ada", "ada", "Ada Lovelace", "Ada", "Lovelace", None, "ada@example.edu", "https://x.example/a.png", "en", False
@@ -112,11 +117,7 @@ def digest(text: str) -> bytes:
 
 def count_rows(session: Session) -> dict[str, int]:
     """Rows by table."""
-    models = [mapper.class_ for mapper in tables.Base.registry.mappers]
-    return {
-        model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
-        for model in sorted(models, key=lambda model: model.__tablename__)
-    }
+    return {model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0 for model in MODELS}
 
 
 def endpoints(name: str) -> list[tuple[str, str]]:
@@ -155,3 +156,14 @@ async def make_world(db: Database, slug: str = "north", **values: str) -> World:
     registration = await db.run_host(registrations.approve, registration.id, actor=ACTOR)
     await db.run_host(deployments.approve, registration.id, DEPLOYMENT, actor=ACTOR)
     return World(db, tenant, application, registration)
+
+
+async def fill(world: World) -> None:
+    """Put a row into every table of the tenant."""
+    work = world.work()
+    assert (await world.db.hot.accept_launch(work)).refusal is None
+    await world.redeem(work)
+    assert (await world.db.hot.accept_launch(world.work())).refusal is None
+    await world.db.hot.record_attempts([world.refused()])
+    await world.db.run_host(applications.create_key, world.application, actor=ACTOR)
+    await world.db.run_host(role_rules.add, world.tenant.id, "Learner", group_role="member", actor=ACTOR)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.orm import Session
 
 from ltihost.errors import Invalid
 from ltihost.records import HOST
@@ -183,7 +184,7 @@ async def test_a_deployment_that_moved_is_refused_to_its_former_tenant(world: Wo
     assert (await world.db.hot.accept_launch(world.work(attempt=attempt))).refusal == "deployment_disabled"
 
 
-def _activate(session: registrations.Session, registration_id: str) -> None:
+def _activate(session: Session, registration_id: str) -> None:
     row = session.get(tables.Registration, registration_id)
     assert row is not None
     row.state = "active"

@@ -8,11 +8,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.orm import Session
 
 from ltihost.errors import DecryptionError, LtihostError
 from ltihost.records import HOST, Check, EnabledPlugin, RoleRule
 from ltihost.settings import Settings
-from ltihost.store import applications, audit, deployments, directory, launches, registrations, role_rules, tenants
+from ltihost.store import (
+    applications,
+    audit,
+    deployments,
+    directory,
+    launches,
+    registrations,
+    role_rules,
+    tables,
+    tenants,
+)
 from ltihost.store.database import Database
 from tests.core.store.support import ACTOR, DEPLOYMENT, World, digest, endpoints, make_world
 
@@ -342,7 +353,7 @@ async def test_an_api_key_by_its_id(world: World) -> None:
     assert parsed is not None
     found = await world.db.hot.api_key(parsed.id)
     assert found is not None
-    assert (found.secret_hash, found.scopes) == (parsed.secret_hash, {"launch:exchange"})
+    assert (found.secret_hash, found.scopes) == (parsed.secret_hash, frozenset({"launch:exchange"}))
     assert (found.application_id, found.tenant_id) == (world.application.id, world.tenant.id)
     assert (found.expires_at, found.revoked) == (9e9, False)
     await world.db.run_host(applications.revoke_key, made.id, actor=ACTOR)
@@ -391,8 +402,8 @@ async def test_plugin_settings_that_were_moved_do_not_open(world: World) -> None
     assert caught.value.code == "secret_altered"
 
 
-def _copy_secrets(session: tenants.Session, source: str, target: str) -> None:
-    rows = [session.get(tenants.tables.TenantPlugin, (tenant_id, "lti")) for tenant_id in (source, target)]
+def _copy_secrets(session: Session, source: str, target: str) -> None:
+    rows = [session.get(tables.TenantPlugin, (tenant_id, "lti")) for tenant_id in (source, target)]
     assert rows[0] is not None
     assert rows[1] is not None
     rows[1].secrets = rows[0].secrets

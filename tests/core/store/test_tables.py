@@ -9,7 +9,7 @@ from sqlalchemy import Connection, ForeignKeyConstraint, Table, UniqueConstraint
 
 from ltihost.settings import Settings
 from ltihost.store import tables
-from ltihost.store.migrations.postgres import make_engine as make_postgres_engine
+from ltihost.store.postgres import make_engine as make_postgres_engine
 from ltihost.store.sqlite import database_path, make_engine
 
 #: Looked up before a tenant is known, so their keys cannot begin with it.
