@@ -8,7 +8,7 @@ PROJECTS := $(foreach package,$(PACKAGES),$(package)/pyproject.toml)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix lock bench torture browser clean
+.PHONY: help demo test check fix docs lock bench torture browser clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ check: $(VENV)/.dev ## lint, format, types, import rules
 fix: $(VENV)/.dev ## let the tools mend what they can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## write the generated parts of the documentation again
+	@$(BIN)/python -m docs.generate
 
 bench: $(VENV)/.dev ## measure launches against a peer and a floor
 	@$(BIN)/python benchmarks/run.py launches --database both

@@ -77,8 +77,8 @@ class Postgres:
 
     def analyze(self) -> None:
         """Renew the planner's statistics of every database, as autovacuum does within the first minutes of use."""
-        vacuumdb = str(self.server.bin_path / "vacuumdb")
-        subprocess.run([vacuumdb, "--maintenance-db", self.server.get_uri(), "--all", "--analyze-only", "-q"], check=True)
+        vacuumdb, url = str(self.server.bin_path / "vacuumdb"), self.server.get_uri()
+        subprocess.run([vacuumdb, "--maintenance-db", url, "--all", "--analyze-only", "--quiet"], check=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ setInterval(() => parent.postMessage({ subject: "ready" }, "*"), 100);
 
 
 @pytest.mark.parametrize(("trusts_parent", "result"), [(True, "kept"), (False, "not kept")])
-def test_only_the_platform_s_origin_is_believed(chromium: Callable[..., BrowserContext], trusts_parent: bool, result: str) -> None:
+def test_only_the_platform_s_origin_is_believed(
+    chromium: Callable[..., BrowserContext], trusts_parent: bool, result: str
+) -> None:
     """Right subject, right id, right key and value, from a window of another origin: ignored. And it is told nothing."""
     around, tool = listen("127.0.0.1"), listen("127.0.0.1")
     parent_origin, tool_origin = f"http://127.0.0.1:{port_of(around)}", f"http://localhost:{port_of(tool)}"
