@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from ltihost.api import build_api
 from ltihost.asgi import BodyLimit, RequestFrame
-from ltihost.errors import LtihostError
+from ltihost.errors import Busy, LtihostError
 from ltihost.flows.key_set import KeySetFlow
 from ltihost.flows.launch import LaunchFlow
 from ltihost.host import Host
@@ -64,8 +64,10 @@ def build_app(
             Middleware(RequestFrame, https=settings.base_url.startswith("https:")),
             Middleware(BodyLimit, limit=MAX_BODY),
         ],
+        exception_handlers={Busy: _busy},
         lifespan=lambda _: _lifespan(host),
     )
+    app.router.redirect_slashes = False  # such a redirect would be built from the Host header
     app.state.host = host
     return app
 
@@ -90,7 +92,15 @@ async def _tend(host: Host) -> None:
             await host.database.tend(host.clock())
         except LtihostError as error:
             log.warning("tend.failed", code=error.code)
+        except Exception as error:
+            log.error("tend.failed", exc_info=error)
         await asyncio.sleep(TEND_SECONDS)
+
+
+async def _busy(_: Request, error: Exception) -> Response:
+    """Whatever route met a database that did not answer in time."""
+    log.warning("database.busy", error=str(error))
+    return PlainTextResponse("The host is busy; try again in a moment.", 503, headers={"Retry-After": "5"})
 
 
 async def _alive(_: Request) -> Response:

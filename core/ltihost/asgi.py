@@ -63,7 +63,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._limit:
+        if not declared.isdigit() or len(declared) > 9 or int(declared) > self._limit:
             await _too_large(send)
             return
         received = 0

@@ -31,7 +31,10 @@ def _parse(raw: bytes, check: str) -> dict[str, str]:
         return {}
     try:
         pairs = parse_qsl(
-            raw.decode("latin-1"), keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS
+            raw.decode("utf-8", "surrogateescape"),
+            keep_blank_values=True,
+            errors="surrogateescape",
+            max_num_fields=MAX_FIELDS,
         )
     except ValueError:
         raise Refused("parameter_invalid", check, expected=f"at most {MAX_FIELDS} parameters") from None

@@ -6,6 +6,7 @@ redirect with a code; the code is spent here and the launch is put into the ASGI
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,8 @@ from ltihost.lti.state import digest
 from ltihost.targets import permitted
 
 LAUNCH = "ltihost.launch"
+#: A one-time code of ours; an application's own `code` parameter (of another sign-in, say) is left alone.
+_OURS = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class MountedApplication:

@@ -186,7 +186,7 @@ def _is_flow(name: str) -> bool:
 
 def _age(value: str) -> int:
     issued = value.partition(".")[0]
-    return int(issued) if issued.isascii() and issued.isdigit() else 0
+    return int(issued) if len(issued) <= 12 and issued.isascii() and issued.isdigit() else 0
 
 
 def _write_cookie(response: Response, name: str, value: str, seconds: int, *, partitioned: bool = True) -> None:

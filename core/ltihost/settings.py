@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ltihost.errors import ConfigurationError
+from ltihost.targets import origin_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -57,7 +58,7 @@ class Settings(BaseSettings):
             raise ValueError("must have no path, query or credentials")
         if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
             raise ValueError("must be https; http serves only for localhost, 127.0.0.1 and [::1]")
-        return value
+        return str(origin_of(value))
 
     @field_validator("plugins", mode="before")
     @classmethod

@@ -47,8 +47,9 @@ def _parts(url: str) -> SplitResult | None:
         return None
     if not sound or "@" in parts.netloc or not parts.netloc.isascii():
         return None
-    segments = unquote(unquote(parts.path)).replace("\\", "/").split("/")
-    return None if {".", ".."} & set(segments) else parts
+    # Some servers read `..;x` as `..`: parameters of a segment do not count.
+    segments = {item.partition(";")[0] for item in unquote(unquote(parts.path)).replace("\\", "/").split("/")}
+    return None if {".", ".."} & segments else parts
 
 
 def _place(parts: SplitResult) -> tuple[str, str | None, int]:

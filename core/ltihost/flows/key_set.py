@@ -9,6 +9,7 @@ Security Framework 6.3.
 from __future__ import annotations
 
 import hashlib
+import time
 
 import orjson
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from ltihost.host import Host
 from ltihost.records import HOST
 from ltihost.store import keys
 
+KEPT_SECONDS = 5.0
 _HEADERS = {
     "Cache-Control": "public, max-age=3600, stale-if-error=86400",
     "Access-Control-Allow-Origin": "*",
@@ -31,17 +33,25 @@ class KeySetFlow:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._kept: dict[str, tuple[float, bytes]] = {}
 
     def routes(self) -> list[Route]:
         return [Route("/lti/jwks", self.answer), Route("/r/{registration}/lti/jwks", self.answer)]
+
+    async def _document(self, owner: str, tenant_id: str) -> bytes:
+        """Kept for a few seconds: whoever asks often must not come before launches at the database."""
+        kept = self._kept.get(owner)
+        if kept is None or kept[0] <= time.monotonic():
+            public = await self.host.database.run(tenant_id, keys.public_keys, owner)
+            kept = self._kept[owner] = (time.monotonic() + KEPT_SECONDS, orjson.dumps({"keys": public}))
+        return kept[1]
 
     async def answer(self, request: Request) -> Response:
         owner = request.path_params.get("registration", HOST)
         route = await self.host.routing.route(owner) if owner != HOST else None
         if route is None and owner != HOST:
             return PlainTextResponse("no such registration", 404)
-        public = await self.host.database.run(route.tenant.id if route else HOST, keys.public_keys, owner)
-        body = orjson.dumps({"keys": public})
+        body = await self._document(owner, route.tenant.id if route else HOST)
         etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         headers = _HEADERS | {"ETag": etag}
         if request.headers.get("if-none-match") == etag:

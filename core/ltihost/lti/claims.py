@@ -6,12 +6,11 @@ shape nobody can use counts as absent. Unknown claims and members are ignored. C
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
-
-import orjson
 
 from ltihost.lti.variables import unresolved_variable
 from ltihost.lti.vocabulary import (
@@ -63,11 +62,8 @@ def texts(value: object) -> tuple[str, ...]:
     """The strings of a list; a lone string counts as a list of comma-separated ones."""
     if isinstance(value, str):
         value = value.split(",")
-    return (
-        tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
-        if isinstance(value, list)
-        else ()
-    )
+    cleaned = (clean(item, MAX_TEXT) or "" for item in value) if isinstance(value, list) else ()
+    return tuple(text.strip() for text in cleaned if text.strip())
 
 
 def web_url(value: object) -> str | None:
@@ -164,7 +160,7 @@ def read_services(claims: Mapping[str, Any]) -> Services:
 
 def _stringify(value: object) -> str:
     """Numbers, booleans and nested values as JSON text: some platforms do not keep to strings."""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    return json.dumps(value)  # unlike orjson it takes integers of any size and lone surrogates
 
 
 def _sourcedid(value: object) -> str | None:

@@ -185,6 +185,10 @@ def _deep_linking(claims: Mapping[str, Any]) -> DeepLinking:
         )  # fmt: skip
     accept_line_item = sent.get("accept_lineitem")
     data = sent.get("data")
+    if isinstance(data, str) and not data.isascii() and "\ufffd" in data.encode("utf-8", "replace").decode():
+        raise Refused(
+            "deep_linking_invalid", "message_type", expected="data that can be sent back", received="lone surrogates"
+        )
     return DeepLinking(
         id=None,
         return_url=return_url,

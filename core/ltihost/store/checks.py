@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from ltihost.errors import Invalid
+from ltihost.targets import origin_of
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _YES_NO = {"yes": True, "no": False}
@@ -41,9 +42,9 @@ def url(value: str) -> str:
 def origin(value: str) -> str:
     """Scheme, host and port, as a browser's Origin header has them."""
     parts = urlsplit(url(value.rstrip("/")))
-    if parts.path or parts.query or re.search(r"[;,'\"*\s]", value):
-        raise Invalid("origin_invalid", f"{value[:80]!r}: only scheme, host and port, like https://lms.example.org.")
-    return value.rstrip("/")
+    if parts.path or parts.query or not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/?", value):
+        raise Invalid("origin_invalid", f"{value[:80]!a}: only scheme, host and port, like https://lms.example.org.")
+    return str(origin_of(value))
 
 
 def yes_or_no(value: str) -> bool:

@@ -97,6 +97,11 @@ def _within_tenant(table: str, column: str, target: str) -> ForeignKeyConstraint
     )
 
 
+def _partly(condition: str) -> dict[str, Any]:
+    """Arguments of an index that holds only the rows of this condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 class Tenant(Base):
     __tablename__ = "tenants"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -215,20 +220,8 @@ class KeyPair(Routed, Base):
 
     __tablename__ = "key_pairs"
     __table_args__ = (
-        Index(
-            "uq_key_pairs_signing",
-            "owner",
-            unique=True,
-            sqlite_where=text("state = 'signing'"),
-            postgresql_where=text("state = 'signing'"),
-        ),
-        Index(
-            "uq_key_pairs_published",
-            "owner",
-            unique=True,
-            sqlite_where=text("state = 'published'"),
-            postgresql_where=text("state = 'published'"),
-        ),
+        Index("uq_key_pairs_signing", "owner", unique=True, **_partly("state = 'signing'")),
+        Index("uq_key_pairs_published", "owner", unique=True, **_partly("state = 'published'")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(index=True)
@@ -372,7 +365,7 @@ class Launch(Owned, Base):
         _within_tenant("launches", "resource_link_id", "resource_links"),
         Index(None, "tenant_id", "at"),
         # People quote the codes of what was refused; the index costs an accepted launch nothing.
-        Index(None, "code", sqlite_where=text("outcome <> 'accepted'"), postgresql_where=text("outcome <> 'accepted'")),
+        Index(None, "code", **_partly("outcome <> 'accepted'")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     code: Mapped[str]

@@ -24,13 +24,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ltihost import pages
 from ltihost.attempts import AttemptLog, OpenAttempt
-from ltihost.errors import Busy, LtihostError, Refused
+from ltihost.errors import Busy, Refused
 from ltihost.fields import read_fields
 from ltihost.flows.launch.accept import Acceptance
 from ltihost.flows.launch.browser import Bound, Browser, unbound
@@ -122,7 +122,9 @@ class LaunchFlow:
         return Refused(code, "token", expected="an id_token", received=said)
 
     async def _refuse(self, attempt: OpenAttempt, error: Exception, *, as_json: bool = False) -> Response:
-        """Store why, and show the person a kind page with a short code."""
+        """Store why, and show the person a kind page with a short code. A browser that went away is no attempt."""
+        if isinstance(error, ClientDisconnect):
+            raise error
         refused = _as_refused(attempt, error)
         if as_json and refused.code == "state_used":
             attempt.renew()  # its id belongs to the launch that was completed before
@@ -134,7 +136,9 @@ class LaunchFlow:
             refusal = {"title": title, "advice": advice, "code": attempt.code}
             return JSONResponse({"refusal": refusal}, reason.status, headers={"Cache-Control": "no-store"})
         retry_after = 5 if reason.status == 503 else None
-        return self.host.pages.refusal(reason, attempt.code, attempt.registration, retry_after=retry_after)
+        # A page about an unknown registration looks the same, headers too, where there is one that is switched off.
+        registration = attempt.registration if reason.page != "unknown" else None
+        return self.host.pages.refusal(reason, attempt.code, registration, retry_after=retry_after)
 
 
 async def _launch_form(request: Request) -> Mapping[str, str]:
@@ -142,6 +146,8 @@ async def _launch_form(request: Request) -> Mapping[str, str]:
     fields = await read_fields(request, "state")
     if not fields.get("error") and (request.method != "POST" or not fields.get("id_token")):
         raise Refused("form_invalid", "state", expected="a form post with id_token and state", received=request.method)
+    if not fields.get("id_token", "").isascii():
+        raise Refused("token_malformed", "token", expected="a signed token", received="text that is not ASCII")
     return fields
 
 
@@ -150,6 +156,5 @@ def _as_refused(attempt: OpenAttempt, error: Exception) -> Refused:
         return error
     if isinstance(error, Busy):
         return Refused("busy", "replay", received=error.code)
-    if not isinstance(error, LtihostError):
-        log.error("launch.failed", code=attempt.code, exc_info=error)
+    log.error("launch.failed", code=attempt.code, exc_info=error)
     return Refused("unexpected", "replay", received=type(error).__name__)

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from starlette.background import BackgroundTask
@@ -21,7 +22,7 @@ from ltihost.lti.messages import Message, read_message
 from ltihost.lti.roles import is_test_user, strongest_role
 from ltihost.lti.state import STATE_SECONDS, State, digest, new_secret, short_digest
 from ltihost.lti.token import VerifiedToken, verify_id_token
-from ltihost.lti.vocabulary import DEPLOYMENT_ID
+from ltihost.lti.vocabulary import DEPLOYMENT_ID, RESOURCE_LINK
 from ltihost.plugins.lti_adapter import LtiAdapter
 from ltihost.records import Binding, Context, Instance, Launch, Person, Registration, ResourceLink, Role
 from ltihost.role_rules import apply_role_rules
@@ -74,7 +75,7 @@ class Acceptance:
             )  # fmt: skip
         except Refused as refused:
             if refused.code == "audience_mismatch" and registration.issuer and refused.received:
-                others = await self.host.routing.routes(registration.issuer, refused.received.strip('"'))
+                others = await self.host.routing.routes(registration.issuer, refused.received.strip('["]'))
                 if any(route.registration.id != registration.id for route in others):
                     raise Refused(
                         "mix_up", "audience", expected=refused.expected, received=refused.received
@@ -142,7 +143,7 @@ class Acceptance:
         self, token: VerifiedToken, registration: Registration, binding: Binding, attempt: OpenAttempt
     ) -> tuple[Message, tuple[Role, ...]]:
         """Step 7: the plugin turns the LMS's dialect into claims as the spec means them; then the message rules."""
-        claims = self.host.calls.normalise_claims(token.claims, binding)
+        claims = self.host.calls.normalise_claims(_as_platforms_may(token.claims), binding)
         message = read_message(claims, allow_anonymous=registration.allow_anonymous, trace=attempt.trace)
         attempt.message = message.name
         return message, self.host.calls.map_roles(message.roles, binding)
@@ -161,7 +162,9 @@ class Acceptance:
         own = (launch_url(self.host.settings, registration, shared=shared) for shared in (True, False))
         if signed is None or any(same_page(signed, url) for url in own):
             return application.launch_url
-        if permitted(signed, (application.launch_url, *application.allowed_targets)):
+        # A `code` of the target's own would stand before ours, and somebody could plant his.
+        planted = "code" in parse_qs(urlsplit(signed).query, keep_blank_values=True)
+        if not planted and permitted(signed, (application.launch_url, *application.allowed_targets)):
             return signed
         raise Refused("target_not_registered", "target", expected=application.launch_url, received=signed)
 
@@ -254,6 +257,14 @@ _CHECK_OF: Mapping[str, str] = {
     "user_unknown": "subject",
     "context_unknown": "context",
 }
+
+
+def _as_platforms_may(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whether a resource link is synthetic is a plugin's to say, never the platform's."""
+    link = claims.get(RESOURCE_LINK)
+    if not isinstance(link, dict) or "synthetic" not in link:
+        return claims
+    return {**claims, RESOURCE_LINK: {name: value for name, value in link.items() if name != "synthetic"}}
 
 
 def _binding(registration: Registration, deployment: hot.Deployment) -> Binding:

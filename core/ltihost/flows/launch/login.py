@@ -16,6 +16,7 @@ from ltihost.errors import Refused
 from ltihost.fields import read_fields
 from ltihost.flows.launch.tool_urls import launch_url, lti_base, storage_key, storage_origins
 from ltihost.host import Host
+from ltihost.lti.claims import MAX_ID, MAX_URL
 from ltihost.lti.state import State, digest, new_secret, seal_state, short_digest
 from ltihost.records import Registration
 from ltihost.store import hot
@@ -26,6 +27,8 @@ from ltihost.targets import with_query
 WINDOW, ACCESS = "ltihost_window", "ltihost_access"
 #: What browsers say of a request that fills a frame (Fetch Metadata).
 FRAMES = frozenset({"iframe", "frame", "embed", "object"})
+#: More registrations of one issuer than this are told apart by client id only: each costs a look-up.
+MAX_NARROWED = 20
 _STORAGE_TARGET = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -50,6 +53,11 @@ class Login:
             if not fields.get(name):
                 raise Refused("missing_parameter", "registration", expected=name, received="none")
         deployment_id = deployment_hint(fields)
+        for name, value in (("client_id", fields.get("client_id")), ("lti_deployment_id", deployment_id)):
+            if value and len(value) > MAX_ID:
+                raise Refused("parameter_invalid", "registration", expected=f"{name} of at most {MAX_ID} characters")
+        if len(fields["iss"]) > MAX_URL:
+            raise Refused("parameter_invalid", "registration", expected=f"iss of at most {MAX_URL} characters")
         named = request.path_params.get("registration")
         found = await self._routes_of(named, fields, deployment_id)
         active = [route for route in found if route.registration.state == "active"]
@@ -80,7 +88,7 @@ class Login:
             return [route] if route and (fits or route.registration.issuer is None) else []
         routes = list(await self.host.routing.routes(issuer, client_id))
         active = [route for route in routes if route.registration.state == "active"]
-        if client_id is None and len(active) > 1 and deployment_id:
+        if client_id is None and 1 < len(active) <= MAX_NARROWED and deployment_id:
             known = [r for r in active if await self.host.routing.deployment(r.registration.id, deployment_id)]
             return known if len(known) == 1 else routes
         return routes
