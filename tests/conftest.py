@@ -17,8 +17,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ltihost.settings import Settings, load_settings
+from ltihost.store import keys
 from ltihost.store.database import Database
 from ltihost.store.migrations import migrate
 
@@ -59,6 +61,18 @@ def make_settings(database_url: str, migrate_url: str | None = None) -> Settings
         secret_key=SECRET_KEY,
         allow_networks="127.0.0.0/8",
     )
+
+
+@pytest.fixture(scope="session")
+def key_pool() -> Iterator[RSAPrivateKey]:
+    """Private keys without end, four of them different."""
+    return itertools.cycle([keys._new_private_key() for _ in range(4)])
+
+
+@pytest.fixture(autouse=True)
+def cheap_keys(key_pool: Iterator[RSAPrivateKey], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every registration makes a key, which takes a tenth of a second: here they are drawn from a few."""
+    monkeypatch.setattr(keys, "_new_private_key", lambda: next(key_pool))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from ltihost.lti.state import digest
 from ltihost.targets import permitted
 
 LAUNCH = "ltihost.launch"
+_OURS = re.compile(r"[A-Za-z0-9_-]{43}")
 #: A one-time code of ours; an application's own `code` parameter (of another sign-in, say) is left alone.
 _OURS = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -31,12 +32,10 @@ class MountedApplication:
         self._url = url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        code = (
-            parse_qs(scope.get("query_string", b"").decode("latin-1")).get("code") if scope["type"] == "http" else None
-        )
+        code = _code(scope)
         if code:
             stored = await self._host.database.hot.redeem_code(
-                digest(code[0]),
+                digest(code),
                 application_id=None,
                 tenant_id=None,
                 now=self._host.clock(),
@@ -48,3 +47,9 @@ class MountedApplication:
                 return
             scope[LAUNCH] = application_launch(stored)
         await self._app(scope, receive, send)
+
+
+def _code(scope: Scope) -> str | None:
+    """The one-time code, if one of our make is there; an application's own `code` parameter is left alone."""
+    query = scope.get("query_string", b"").decode("latin-1") if scope["type"] == "http" else ""
+    return next((code for code in parse_qs(query).get("code", ()) if _OURS.fullmatch(code)), None)

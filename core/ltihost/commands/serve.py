@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from ltihost.commands import output
+from ltihost.commands.http_limits import BoundedHttpTools
 from ltihost.commands.operator import make_ready
 from ltihost.errors import Conflict
 from ltihost.logs import configure_logs
@@ -67,6 +68,7 @@ def server_options(forwarded_allow_ips: str | None = None) -> dict[str, Any]:
         "access_log": False,
         "server_header": False,
         "date_header": True,
+        "http": BoundedHttpTools,
         "ws": "none",
         "log_config": None,
         "lifespan": "on",

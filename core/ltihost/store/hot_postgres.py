@@ -94,7 +94,7 @@ class PostgresHotPath:
 
     async def record_attempts(self, attempts: Sequence[Attempt]) -> None:
         values = [
-            attempt_values(attempt) | {"cap": self._caps.of(attempt.kind), "minute": int(attempt.at // 60)}
+            attempt_values(attempt) | {"cap": self._caps.of(attempt), "minute": int(attempt.at // 60)}
             for attempt in attempts
         ]
         await self._value("SELECT record_attempts_v1($1)", _json(values))

@@ -44,10 +44,13 @@ _ROLE_RULES = """
 SELECT * FROM role_rules WHERE tenant_id = ?1 AND coalesce(registration_id, ?2) = ?2 ORDER BY created_at, id
 """
 _API_KEY = "SELECT * FROM api_keys WHERE id = ?"
+#: A hundred wait at most: one platform cannot fill the table with deployments of its invention.
 _NOTE_DEPLOYMENT = """
 INSERT INTO deployments (tenant_id, registration_id, deployment_id, state, instance_guid, instance_url, instance_name,
                          first_seen_at)
 SELECT tenant_id, id, :deployment, 'pending', :guid, :url, :name, :now FROM registrations WHERE id = :registration
+   AND ((SELECT count(*) FROM deployments WHERE registration_id = :registration AND state = 'pending') < 100
+        OR EXISTS (SELECT 1 FROM deployments WHERE registration_id = :registration AND deployment_id = :deployment))
 ON CONFLICT (registration_id, deployment_id) DO UPDATE SET
   instance_guid = coalesce(instance_guid, excluded.instance_guid),
   instance_url = coalesce(instance_url, excluded.instance_url),

@@ -16,13 +16,16 @@ from ltihost.store.ids import new_id
 
 @dataclass(frozen=True, slots=True)
 class RowCaps:
-    """How many refused attempts a minute become rows, per registration (launches) and per tenant (logins)."""
+    """How many refused attempts a minute become rows: launches per registration, logins per tenant.
+
+    A launch post whose state names no registration is a stranger's and counts like a login.
+    """
 
     launch: int = 600
     login: int = 60
 
-    def of(self, kind: str) -> int:
-        return self.login if kind == "login" else self.launch
+    def of(self, attempt: Attempt) -> int:
+        return self.login if attempt.kind == "login" or attempt.registration_id is None else self.launch
 
 
 def launch_values(work: AcceptLaunch) -> dict[str, Any]:

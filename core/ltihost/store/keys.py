@@ -155,13 +155,17 @@ def _added(session: Session, tenant_id: str, owner: str, state: str) -> tables.K
     row = tables.KeyPair(
         tenant_id=tenant_id, id=new_id("key"), owner=owner, state=state, state_since=now, created_at=now
     )
-    private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    private = _new_private_key()
     row.public_jwk = _jwk(private.public_key(), row.id)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     row.private_pem = box_of(session).seal(pem, _place(row))
     session.add(row)
     session.flush()
     return row
+
+
+def _new_private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 
 
 def _place(row: tables.KeyPair) -> Place:

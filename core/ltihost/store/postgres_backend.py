@@ -20,6 +20,7 @@ T = TypeVar("T")
 #: A role that row-level security does not bind, or that could become one.
 _TOO_POWERFUL = """
 SELECT rolsuper OR rolbypassrls OR rolcreaterole OR NOT row_security_active('tenants')
+    OR has_schema_privilege('public', 'CREATE')
     OR EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
                   AND pg_has_role(current_user, relowner, 'MEMBER'))
     OR EXISTS (SELECT 1 FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
@@ -71,7 +72,8 @@ class PostgresBackend:
         if await self._sessions.run(_is_too_powerful):
             raise ConfigurationError(
                 "role_too_powerful",
-                "The user of LTIHOST_DATABASE_URL owns the tables or may pass by row-level security. "
+                "The user of LTIHOST_DATABASE_URL owns the tables, may pass by row-level security, or may make objects "
+                "in the schema public (`REVOKE CREATE ON SCHEMA public FROM PUBLIC` as its owner ends that). "
                 "Give it the user that `ltihost migrate` made, and the owner to LTIHOST_MIGRATE_URL.",
             )
 

@@ -43,6 +43,10 @@ class RoutingCache:
         key = (registration_id, deployment_id)
         return await self._deployments.get(key, lambda: self._hot.deployment(registration_id, deployment_id))
 
+    def forget_deployment(self, registration_id: str, deployment_id: str) -> None:
+        """Ask anew for this one deployment."""
+        self._deployments.drop((registration_id, deployment_id))
+
     def forget(self) -> None:
         """Ask anew from now on; answers still under way are not kept."""
         for remembered in (self._routes_by_id, self._routes, self._deployments):
@@ -59,6 +63,10 @@ class _Remembered(Generic[T]):
         self._found: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
         self._missing: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
         self._asking: dict[Hashable, asyncio.Task[T]] = {}
+
+    def drop(self, key: Hashable) -> None:
+        self._found.pop(key, None)
+        self._missing.pop(key, None)
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
         known = self._found.get(key) or self._missing.get(key)

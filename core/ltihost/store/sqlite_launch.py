@@ -161,7 +161,7 @@ def spend_nonce(db: sqlite3.Connection, registration_id: str, nonce_hash: bytes,
 def record(db: sqlite3.Connection, attempts: Sequence[Attempt], caps: RowCaps) -> None:
     """See `HotPath.record_attempts`. Beyond the minute's cap an attempt is only counted."""
     for attempt in attempts:
-        values = attempt_values(attempt) | {"cap": caps.of(attempt.kind), "minute": int(attempt.at // 60)}
+        values = attempt_values(attempt) | {"cap": caps.of(attempt), "minute": int(attempt.at // 60)}
         replaced = db.execute(_DROP_ATTEMPT, values).rowcount
         if replaced or db.execute(_COUNT_ATTEMPT, values).fetchone()[0] == 0:
             db.execute(_INSERT_ATTEMPT, values)

@@ -12,94 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    Double,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    LargeBinary,
-    MetaData,
-    Text,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class Base(DeclarativeBase):
-    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy reads it so)
-        str: Text,
-        float: Double,
-        bytes: LargeBinary,
-        list[str]: JSON,
-        list[Any]: JSON,
-        dict[str, Any]: JSON,
-    }
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-
-    def values(self) -> dict[str, Any]:
-        """The row's columns by name."""
-        return {column.key: getattr(self, column.key) for column in self.__mapper__.column_attrs}
-
-
-class Owned:
-    """A table whose rows belong to a tenant: nobody else reads or writes them."""
-
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True, sort_order=-1)
-
-
-class Routed(Owned):
-    """A tenant's table that is looked up before the tenant is known: `tenant_id` is no part of its key."""
-
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), sort_order=-1)
-
-
-class Shared:
-    """A table whose rows belong to a tenant, where everybody may read those of the host."""
-
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), primary_key=True, sort_order=-1)
-
-
-def _application_key(table: str) -> tuple[ForeignKeyConstraint, CheckConstraint]:
-    """`application_owner`, `application_id`: an application of this row's tenant or of the host, no other tenant's."""
-    return (
-        ForeignKeyConstraint(
-            ["application_owner", "application_id"],
-            ["applications.tenant_id", "applications.id"],
-            name=f"fk_{table}_application",
-        ),
-        CheckConstraint("application_owner IN (tenant_id, 'host')", name="application_owner"),
-    )
-
-
-def _deployment_key(table: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["registration_id", "deployment_id"],
-        ["deployments.registration_id", "deployments.deployment_id"],
-        name=f"fk_{table}_deployment",
-    )
-
-
-def _within_tenant(table: str, column: str, target: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["tenant_id", column], [f"{target}.tenant_id", f"{target}.id"], name=f"fk_{table}_{column}"
-    )
-
-
-def _partly(condition: str) -> dict[str, Any]:
-    """Arguments of an index that holds only the rows of this condition."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+from ltihost.store.base import Base as Base
+from ltihost.store.base import Owned as Owned
+from ltihost.store.base import Routed, application_key, deployment_key, partly, within_tenant
+from ltihost.store.base import Shared as Shared
 
 
 class Tenant(Base):
@@ -139,7 +58,7 @@ class ApplicationTarget(Shared, Base):
     """A URL prefix to which launches of the application may lead."""
 
     __tablename__ = "application_targets"
-    __table_args__ = (_within_tenant("application_targets", "application_id", "applications"),)
+    __table_args__ = (within_tenant("application_targets", "application_id", "applications"),)
     application_id: Mapped[str] = mapped_column(primary_key=True)
     prefix: Mapped[str] = mapped_column(primary_key=True)
 
@@ -148,7 +67,7 @@ class ApiKey(Routed, Base):
     """`tenant_id` is HOST for a key that serves every tenant of a host's application."""
 
     __tablename__ = "api_keys"
-    __table_args__ = _application_key("api_keys")
+    __table_args__ = application_key("api_keys")
     id: Mapped[str] = mapped_column(primary_key=True)
     application_owner: Mapped[str]
     application_id: Mapped[str] = mapped_column(index=True)
@@ -163,7 +82,7 @@ class Registration(Shared, Base):
     """The fields are those of `records.Registration`."""
 
     __tablename__ = "registrations"
-    __table_args__ = (*_application_key("registrations"), UniqueConstraint("issuer", "client_id", "jwks_url"))
+    __table_args__ = (*application_key("registrations"), UniqueConstraint("issuer", "client_id", "jwks_url"))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True, sort_order=-1)
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -202,7 +121,7 @@ class Deployment(Routed, Base):
     """`tenant_id` is that of the registration until the deployment is approved for another."""
 
     __tablename__ = "deployments"
-    __table_args__ = (*_application_key("deployments"), Index(None, "tenant_id"))
+    __table_args__ = (*application_key("deployments"), Index(None, "tenant_id"))
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), primary_key=True)
     deployment_id: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]
@@ -220,8 +139,8 @@ class KeyPair(Routed, Base):
 
     __tablename__ = "key_pairs"
     __table_args__ = (
-        Index("uq_key_pairs_signing", "owner", unique=True, **_partly("state = 'signing'")),
-        Index("uq_key_pairs_published", "owner", unique=True, **_partly("state = 'published'")),
+        Index("uq_key_pairs_signing", "owner", unique=True, **partly("state = 'signing'")),
+        Index("uq_key_pairs_published", "owner", unique=True, **partly("state = 'published'")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(index=True)
@@ -246,7 +165,7 @@ class OneTimeCode(Routed, Base):
     """What an application exchanges for a launch. Spending it deletes it."""
 
     __tablename__ = "one_time_codes"
-    __table_args__ = (_within_tenant("one_time_codes", "launch_id", "launches"), {"sqlite_with_rowid": False})
+    __table_args__ = (within_tenant("one_time_codes", "launch_id", "launches"), {"sqlite_with_rowid": False})
     code_hash: Mapped[bytes] = mapped_column(primary_key=True)
     launch_id: Mapped[str]
     application_id: Mapped[str]
@@ -257,7 +176,7 @@ class Session(Owned, Base):
     """An application's session: from the exchange of a launch until it expires."""
 
     __tablename__ = "sessions"
-    __table_args__ = (_within_tenant("sessions", "launch_id", "launches"),)
+    __table_args__ = (within_tenant("sessions", "launch_id", "launches"),)
     id: Mapped[str] = mapped_column(primary_key=True)
     launch_id: Mapped[str]
     application_id: Mapped[str]
@@ -292,7 +211,7 @@ class Context(Owned, Base):
     __tablename__ = "contexts"
     __table_args__ = (
         UniqueConstraint("tenant_id", "registration_id", "deployment_id", "lms_id"),
-        _deployment_key("contexts"),
+        deployment_key("contexts"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     registration_id: Mapped[str]
@@ -309,8 +228,8 @@ class ResourceLink(Owned, Base):
     __tablename__ = "resource_links"
     __table_args__ = (
         UniqueConstraint("tenant_id", "registration_id", "deployment_id", "lms_id"),
-        _deployment_key("resource_links"),
-        _within_tenant("resource_links", "context_id", "contexts"),
+        deployment_key("resource_links"),
+        within_tenant("resource_links", "context_id", "contexts"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     registration_id: Mapped[str]
@@ -329,8 +248,8 @@ class Membership(Owned, Base):
 
     __tablename__ = "memberships"
     __table_args__ = (
-        _within_tenant("memberships", "context_id", "contexts"),
-        _within_tenant("memberships", "user_id", "users"),
+        within_tenant("memberships", "context_id", "contexts"),
+        within_tenant("memberships", "user_id", "users"),
         Index(None, "tenant_id", "user_id"),
     )
     context_id: Mapped[str] = mapped_column(primary_key=True)
@@ -359,13 +278,13 @@ class Launch(Owned, Base):
 
     __tablename__ = "launches"
     __table_args__ = (
-        *_application_key("launches"),
-        _within_tenant("launches", "user_id", "users"),
-        _within_tenant("launches", "context_id", "contexts"),
-        _within_tenant("launches", "resource_link_id", "resource_links"),
+        *application_key("launches"),
+        within_tenant("launches", "user_id", "users"),
+        within_tenant("launches", "context_id", "contexts"),
+        within_tenant("launches", "resource_link_id", "resource_links"),
         Index(None, "tenant_id", "at"),
         # People quote the codes of what was refused; the index costs an accepted launch nothing.
-        Index(None, "code", **_partly("outcome <> 'accepted'")),
+        Index(None, "code", **partly("outcome <> 'accepted'")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     code: Mapped[str]

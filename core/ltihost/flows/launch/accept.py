@@ -116,12 +116,12 @@ class Acceptance:
             deployment = await self.host.database.hot.adopt_deployment(
                 registration.id, deployment_id, guid=instance.guid
             )
-            self.host.routing.forget()
+            self.host.routing.forget_deployment(registration.id, deployment_id)
         if deployment is None or (deployment.instance_guid is None and instance.guid):
             await self.host.database.hot.note_deployment(
                 registration.id, deployment_id, guid=instance.guid, url=instance.url, name=instance.name
             )
-            self.host.routing.forget()
+            self.host.routing.forget_deployment(registration.id, deployment_id)
         if deployment is None or deployment.state == "pending":
             raise Refused("deployment_pending", "deployment", expected="an approved deployment", received=deployment_id)
         return deployment

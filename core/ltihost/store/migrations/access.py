@@ -83,6 +83,8 @@ def literal(text: str) -> str:
 
 def access_statements(roles: Roles) -> Iterator[str]:
     """Everything but the roles themselves, in order; run by the owner after the tables are there."""
+    # Up to PostgreSQL 14 everybody may make functions there, and so stand in the way of the router's.
+    yield "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
     yield f"GRANT USAGE ON SCHEMA public TO {name(roles.app)}, {name(roles.router)}"
     yield f"GRANT SELECT ON alembic_version TO {name(roles.app)}"
     for table in Base.metadata.sorted_tables:

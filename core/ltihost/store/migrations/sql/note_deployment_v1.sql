@@ -10,6 +10,12 @@ BEGIN
     RETURN;
   END IF;
   PERFORM set_config('app.tenant', tenant, true);
+  -- A hundred wait at most: one platform cannot fill the table with deployments of its invention.
+  IF (SELECT count(*) FROM deployments WHERE registration_id = given_registration AND state = 'pending') >= 100
+     AND NOT EXISTS (SELECT 1 FROM deployments
+                      WHERE registration_id = given_registration AND deployment_id = given_deployment) THEN
+    RETURN;
+  END IF;
   INSERT INTO deployments (tenant_id, registration_id, deployment_id, state, instance_guid, instance_url, instance_name,
                            first_seen_at)
   VALUES (tenant, given_registration, given_deployment, 'pending', guid, url, name, now)

@@ -1,0 +1,54 @@
+"""What a connection may cost before a request is there: a bounded head, in a bounded time.
+
+httptools limits neither, and uvicorn's own limits are for its other parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD = 65_536
+HEAD_SECONDS = 10.0
+
+
+class BoundedHttpTools(HttpToolsProtocol):
+    """uvicorn's httptools protocol; closes a connection whose request head is too large or too slow."""
+
+    _head = 0
+    _in_head = True
+    _too_slow: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._too_slow = self.loop.call_later(HEAD_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:  # still, so all of it belonged to the head
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head = False, 0
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._head = True, 0
+        super().on_message_complete()
+
+    def _stop_timer(self) -> None:
+        if self._too_slow is not None:
+            self._too_slow.cancel()
+            self._too_slow = None
