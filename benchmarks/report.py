@@ -55,7 +55,7 @@ class Verdict:
     @property
     def line(self) -> str:
         word, sign = "pass" if self.met else "MISS", ">=" if self.at_least else "<="
-        return f"{word}  {self.target:<46} {self.value:7.2f}  (target {sign} {self.limit:g})"
+        return f"{word}  {self.target:<52} {self.value:7.2f}  (target {sign} {self.limit:g})"
 
 
 def verdicts(results: Mapping[str, Result]) -> list[Verdict]:

@@ -128,7 +128,7 @@ def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> Settings:
 def postgres_settings(postgres: Postgres, postgres_template: str) -> Iterator[Settings]:
     """Settings with a migrated, empty PostgreSQL database."""
     name = f"test_{next(_NUMBERS)}"
-    postgres.run(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE {postgres_template} OWNER ltihost_owner")
     yield postgres.settings(name)
     postgres.run(f"DROP DATABASE {name} (FORCE)")
 

@@ -34,6 +34,7 @@ class OpenAttempt:
         self.deployment_id: str | None = None
         self.message: str | None = None
         self.rung: Rung | None = None
+        self.was_waiting = False
         self._remote_address = request.client.host if request.client else None
         self._user_agent = request.headers.get("user-agent", "")[:200] or None
 

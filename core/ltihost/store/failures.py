@@ -34,6 +34,7 @@ _DRIVER_ERRORS = (
     exc.SQLAlchemyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
     UnicodeEncodeError,
@@ -68,7 +69,10 @@ def _translated(error: BaseException) -> LtihostError | None:
     state = getattr(error, "sqlstate", None)
     if state:
         return _from_sqlstate(state, error)
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | exc.TimeoutError):
+    # InternalClientError: what asyncpg says when the server goes away in the middle of an answer.
+    if isinstance(
+        error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError | exc.TimeoutError
+    ):
         return _busy()
     return _translated(error.__cause__) if error.__cause__ is not None else None
 

@@ -86,6 +86,7 @@ class AcceptLaunch:
 
     `person` is None for an anonymous launch, `context` and `link` where the LMS has none. `role` is the context role,
     `global_role` and `group_role` what the role rules gave (`sync_roles` says whether a known membership follows).
+    `was_waiting`: the attempt is stored already, as "waiting" or refused, and this launch takes its place.
     """
 
     attempt: Attempt
@@ -109,6 +110,7 @@ class AcceptLaunch:
     target_url: str
     code_hash: bytes
     code_expires: float
+    was_waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ def launch_values(work: AcceptLaunch) -> dict[str, Any]:
         **attempt_values(work.attempt),
         **_person_values(work),
         **_place_values(work),
+        "was_waiting": work.was_waiting,
         "application": work.application_id,
         "plugin": work.plugin,
         "message": work.message,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5_000
 #: FULL: an answered launch or score survives a power cut. Group commit makes it cheap.
-_PRAGMAS = {"busy_timeout": BUSY_TIMEOUT_MS, "journal_mode": "wal", "synchronous": 2}
+_PRAGMAS: dict[str, str | int] = {"busy_timeout": BUSY_TIMEOUT_MS, "journal_mode": "wal", "synchronous": 2}
 
 
 def database_path(url: str) -> Path | None:
@@ -53,13 +54,37 @@ def connect(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=256,
     )
-    for name, wanted in {**_PRAGMAS, "foreign_keys": int(foreign_keys)}.items():
-        connection.execute(f"PRAGMA {name} = {wanted}")
-        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        if found != wanted:
-            connection.close()
-            raise ConfigurationError("database_unsafe", f"SQLite keeps {name}={found} for {path}; {wanted} is needed.")
+    try:
+        for name, wanted in {**_PRAGMAS, "foreign_keys": int(foreign_keys)}.items():
+            _set(connection, name, wanted, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _set(connection: sqlite3.Connection, name: str, wanted: str | int, path: Path) -> None:
+    if _read(connection, name) != wanted:
+        _write(connection, name, wanted)
+    if (found := _read(connection, name)) != wanted:
+        raise ConfigurationError("database_unsafe", f"SQLite keeps {name}={found} for {path}; {wanted} is needed.")
+
+
+def _read(connection: sqlite3.Connection, name: str) -> object:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _write(connection: sqlite3.Connection, name: str, wanted: str | int) -> None:
+    """The first connections to a new file switch it to WAL together, and SQLite does not let them wait for each other."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute(f"PRAGMA {name} = {wanted}").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def create_file(path: Path) -> None:

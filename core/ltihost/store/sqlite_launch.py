@@ -125,7 +125,9 @@ def accept(db: sqlite3.Connection, work: AcceptLaunch) -> AcceptOutcome:
     values["link_id"] = _returned(db, _UPSERT_LINK, values, "new_link")
     if values["user_id"] and values["context_id"]:
         db.execute(_UPSERT_MEMBERSHIP, values)
-    for statement in (_DROP_ATTEMPT, _INSERT_LAUNCH, _INSERT_CODE, _INSERT_AUDIT):
+    if work.was_waiting:
+        db.execute(_DROP_ATTEMPT, values)
+    for statement in (_INSERT_LAUNCH, _INSERT_CODE, _INSERT_AUDIT):
         db.execute(statement, values)
     return AcceptOutcome(None, values["user_id"], values["context_id"], values["link_id"])
 

@@ -165,7 +165,8 @@ class OneTimeCode(Routed, Base):
     """What an application exchanges for a launch. Spending it deletes it."""
 
     __tablename__ = "one_time_codes"
-    __table_args__ = (within_tenant("one_time_codes", "launch_id", "launches"), {"sqlite_with_rowid": False})
+    # No foreign key to the launch: it is written in the same transaction, and lives longer than its code.
+    __table_args__ = ({"sqlite_with_rowid": False},)
     code_hash: Mapped[bytes] = mapped_column(primary_key=True)
     launch_id: Mapped[str]
     application_id: Mapped[str]

@@ -14,6 +14,7 @@ import pytest
 from ltihost import __version__
 from ltihost.cli import COMMANDS, GROUPS
 from tests.core.cli.conftest import LTIHOST, Cli
+from tests.core.cli.processes import ending
 
 #: The spellings that others script against.
 FIXED = (
@@ -123,11 +124,13 @@ def test_there_is_no_colour_in_a_pipe(uni: Cli) -> None:
 
 
 def test_a_reader_who_leaves_early_is_no_traceback(uni: Cli) -> None:
-    with subprocess.Popen(
-        [LTIHOST, "registration", "create", "--help"],
-        env=uni.process_environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    with ending(
+        subprocess.Popen(
+            [LTIHOST, "registration", "create", "--help"],
+            env=uni.process_environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

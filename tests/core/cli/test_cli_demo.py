@@ -20,6 +20,7 @@ from ltihost.testing.platform import SimulatedPlatform
 from ltihost.testing.serving import running_campus
 from ltihost.testing.world import profile
 from tests.core.cli.conftest import LTIHOST, Cli
+from tests.core.cli.processes import ending
 
 NOTHING = Cli({})
 STEPS = len(WELCOME) + len(REFUSED)
@@ -75,10 +76,10 @@ def test_a_port_in_use_is_said_in_a_line(taken: str) -> None:
 
 def test_the_demo_runs_until_ctrl_c_and_leaves_nothing() -> None:
     port = two_free_ports()
-    with subprocess.Popen(
+    with ending(subprocess.Popen(
         [LTIHOST, "demo", "--port", str(port), "--json"], env=NOTHING.process_environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    )) as process:  # fmt: skip
         assert process.stdout is not None
         told = _document(process)
         assert told["campus_url"] == f"http://127.0.0.1:{port + 1}/"
@@ -104,10 +105,10 @@ def test_data_that_are_kept_serve_again_and_only_at_their_port(tmp_path: Path) -
 
 def test_its_log_tells_what_was_refused_and_nothing_about_anybody() -> None:
     port = two_free_ports()
-    with subprocess.Popen(
+    with ending(subprocess.Popen(
         [LTIHOST, "demo", "--port", str(port), "--json", "--plugin", "moodle"], env=NOTHING.process_environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    )) as process:  # fmt: skip
         campus = _document(process)["lms"][0]["url"]
         for fault in ("", "&fault=tampered"):
             asyncio.run(walk(f"{campus}_launch?person=ada&link=cell-quiz{fault}"))

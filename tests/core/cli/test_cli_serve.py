@@ -13,6 +13,7 @@ import pytest
 
 from ltihost.commands.serve import GRACE_SECONDS, MAX_CONNECTIONS, server_options
 from tests.core.cli.conftest import LTIHOST, Cli
+from tests.core.cli.processes import ending
 
 
 def free_port() -> int:
@@ -25,7 +26,7 @@ def free_port() -> int:
 def serving(cli: Cli, port: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The process, listening: it says so before the first connection is accepted, and those wait in the backlog."""
     command = [str(LTIHOST), "serve", "--port", str(port), *arguments]
-    with subprocess.Popen(command, env=cli.process_environment, stderr=subprocess.PIPE, text=True) as process:
+    with ending(subprocess.Popen(command, env=cli.process_environment, stderr=subprocess.PIPE, text=True)) as process:
         assert process.stderr is not None
         assert f"http://127.0.0.1:{port}" in process.stderr.readline()
         try:

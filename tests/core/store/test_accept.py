@@ -96,7 +96,7 @@ async def test_a_launch_without_person_context_or_link(world: World) -> None:
 
 
 async def test_an_attempt_that_waited_becomes_the_launch(world: World) -> None:
-    work = world.work()
+    work = replace(world.work(), was_waiting=True)
     await world.db.hot.record_attempts([replace(work.attempt, outcome="waiting", tenant_id=HOST)])
     assert (await world.db.hot.accept_launch(work)).refusal is None
     stored = await world.db.run_host(launches.page)

@@ -242,6 +242,7 @@ class Acceptance:
             target_url=launch.target_link_uri or launch.binding.application.launch_url,
             code_hash=digest(code),
             code_expires=attempt.at + CODE_SECONDS,
+            was_waiting=attempt.was_waiting,
         )
 
     def _adapter(self, binding: Binding) -> LtiAdapter:

@@ -100,7 +100,7 @@ class Browser:
         ticket = open_ticket(self.host.sealer, body["ticket"], form_hash=_form_hash(body), now=self.host.clock())
         if ticket is None:
             raise Refused("form_invalid", "state", expected="the ticket of this launch", received="none that fits")
-        attempt.id, attempt.code = ticket.attempt_id, ticket.code
+        attempt.id, attempt.code, attempt.was_waiting = ticket.attempt_id, ticket.code, True
         return body, ticket.received_at
 
 

@@ -10,7 +10,7 @@ BEGIN
   SELECT * INTO w FROM jsonb_to_record(work) AS given (
     id text, tenant text, code text, kind text, outcome text, at float8, registration text, deployment text,
     message text, rung text, checks text, warnings text, remote_address text, user_agent text,
-    application text, plugin text, nonce_hash text, nonce_expires float8,
+    was_waiting boolean, application text, plugin text, nonce_hash text, nonce_expires float8,
     new_user text, user_key text, subject text, name text, given_name text, family_name text, middle_name text,
     email text, picture text, locale text, test_user boolean,
     new_context text, context_key text, context_title text, context_label text, context_types text,
@@ -102,8 +102,10 @@ BEGIN
   END IF;
 
   -- An accepted launch is never replaced: a replay of its post is refused, and must not hide it.
-  DELETE FROM launches WHERE tenant_id = w.tenant AND id = w.id AND outcome <> 'accepted';
-  PERFORM drop_unbound_attempt_v1(w.id);
+  IF w.was_waiting THEN
+    DELETE FROM launches WHERE tenant_id = w.tenant AND id = w.id AND outcome <> 'accepted';
+    PERFORM drop_unbound_attempt_v1(w.id);
+  END IF;
   INSERT INTO launches (
     tenant_id, id, code, kind, outcome, at, registration_id, deployment_id, message, rung, checks, warnings,
     remote_address, user_agent, user_id, context_id, resource_link_id, application_owner, application_id, plugin,

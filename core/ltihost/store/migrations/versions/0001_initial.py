@@ -436,9 +436,6 @@ def upgrade() -> None:
         sa.Column("launch_id", sa.Text(), nullable=False),
         sa.Column("application_id", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "launch_id"], ["launches.tenant_id", "launches.id"], name="fk_one_time_codes_launch_id"
-        ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_one_time_codes_tenant_id")),
         sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_one_time_codes")),
         sqlite_with_rowid=False,
