@@ -26,8 +26,10 @@ from ltihost.targets import origin_of
 STATIC = Path(str(files("ltihost") / "static"))
 FLOW_COOKIE = "__Host-lti-"
 SEEN_COOKIE = "__Host-lti-seen"
+CODE_COOKIE = "__Host-lticode-"
 FLOW_SECONDS = 600
 SEEN_SECONDS = 30 * 86400
+CODE_SECONDS = 60
 #: Chromium keeps 60 partitioned cookies per site and LMS; beyond that the oldest login would be lost in silence.
 MAX_FLOWS = 40
 _SPENT = "spent"
@@ -158,6 +160,20 @@ def spend_flow_cookie(response: Response, flow: str) -> None:
 def set_seen_cookie(response: Response) -> None:
     """Remember, without any data, that cookies of ours come back in this place."""
     _write_cookie(response, SEEN_COOKIE, "1", SEEN_SECONDS)
+
+
+def set_code_cookie(response: Response, code: str) -> None:
+    """Let only this browser bring the code to an application mounted here."""
+    _write_cookie(response, _code_cookie(code), "1", CODE_SECONDS)
+
+
+def has_code_cookie(cookies: Mapping[str, str], code: str) -> bool:
+    """Whether the code was given to this browser."""
+    return _code_cookie(code) in cookies
+
+
+def _code_cookie(code: str) -> str:
+    return CODE_COOKIE + hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
 def drop_oldest_flows(request: Request, response: Response) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.types import ASGIApp
 
 from ltihost.app import build_app
 from ltihost.host import Host
@@ -75,12 +76,16 @@ class Browser:
 class Rig:
     """See the module. `start` makes the tenant "uni", the application "tool" and one active registration."""
 
-    def __init__(self, settings: Settings, plugins: Plugins | None = None) -> None:
+    def __init__(
+        self, settings: Settings, plugins: Plugins | None = None, applications: Mapping[str, ASGIApp] | None = None
+    ) -> None:
         self.settings = settings
         self.keys = KeyServer()
         self.keys.keys = [KEY.jwk()]
         self.clock = Clock(1_790_000_000.0)
-        self.app = build_app(settings, plugins=plugins or load_plugins(["lti"]), clock=self.clock)
+        self.app = build_app(
+            settings, plugins=plugins or load_plugins(["lti"]), applications=applications, clock=self.clock
+        )
         self.host: Host = self.app.state.host
         self._stack = AsyncExitStack()
         self.browser = Browser()

@@ -36,6 +36,9 @@ BIOLOGY = ContextSeen(
 QUIZ = LinkSeen("quiz", "Cell quiz", "Ten questions")
 
 
+Seed = tuple[Tenant, Application, Registration]
+
+
 @dataclass
 class World:
     """What was made, and launches into it."""

@@ -94,6 +94,8 @@ class LaunchFlow:
         response = pages.redirect(done.location, 303)
         response.background = done.then
         pages.spend_flow_cookie(response, state.flow)
+        if done.location.startswith(f"{self.host.settings.base_url}/apps/"):
+            pages.set_code_cookie(response, done.code)
         return response
 
     async def confirm(self, request: Request) -> Response:

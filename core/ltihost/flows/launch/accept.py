@@ -35,6 +35,7 @@ class HandOver:
     """Where the browser goes now, and what happens after it went."""
 
     location: str
+    code: str
     then: BackgroundTask
 
 
@@ -62,7 +63,9 @@ class Acceptance:
         target = self._target(message, state, registration, binding, attempt)
         launch = self._launch(message, roles, binding, bound, attempt, target)
         stored, code = await self._accept(launch, message, token, state, attempt)
-        return HandOver(with_query(target, f"code={code}"), BackgroundTask(self.host.calls.launch_accepted, stored))
+        return HandOver(
+            with_query(target, f"code={code}"), code, BackgroundTask(self.host.calls.launch_accepted, stored)
+        )
 
     async def _verify(
         self, id_token: str, state: State, registration: Registration, attempt: OpenAttempt, received_at: float
