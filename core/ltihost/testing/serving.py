@@ -49,7 +49,14 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 @contextmanager
 def serving(app: ASGIApp, sockets: list[socket.socket], *, lifespan: bool = False) -> Iterator[None]:
     """Serve `app` on these sockets; they are closed at the end."""
-    config = uvicorn.Config(app, lifespan="on" if lifespan else "off", ws="none", log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app,
+        lifespan="on" if lifespan else "off",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,  # a browser may keep a connection open for as long as it likes
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
     thread.start()
