@@ -28,13 +28,15 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def document(value: Any) -> None:
-    """The JSON document."""
+    """The JSON document. Whoever reads it through a pipe gets it now, not when a long command ends."""
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+    sys.stdout.flush()
 
 
 def say(*parts: str | tuple[str, str]) -> None:
     """A line of the result; a part may be (text, style). The terminal wraps it, so that commands can be copied whole."""
     console().print(_text(*parts), soft_wrap=True)
+    sys.stdout.flush()
 
 
 def hint(text: str) -> None:
