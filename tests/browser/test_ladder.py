@@ -26,6 +26,23 @@ def open_link(world: World, browser: BrowserContext, lms: str, **choices: str) -
     return page
 
 
+def arrive(page: Page, go: Callable[[], object]) -> None:
+    """Do `go` and wait until the application has answered in the frame.
+
+    The answer is watched, not the frame: playwright loses a frame that changes its process while it looks at it.
+    """
+    with page.expect_response(lambda r: "/apps/demo/launch?code=" in r.url and r.status == 200, timeout=60_000):
+        go()
+
+
+def launch(world: World, browser: BrowserContext, lms: str, **choices: str) -> Page:
+    """Open a link of this LMS with the tool in its frame, and arrive."""
+    page = browser.new_page()
+    sign_in(page, world, lms, "ada")
+    arrive(page, lambda: page.goto(world.link_url(lms, **choices)))
+    return page
+
+
 def tool(page: Page, name: str = "tool") -> FrameLocator:
     return page.frame_locator(f'iframe[name="{name}"]')
 
@@ -41,26 +58,22 @@ def newest_rung(world: World) -> tuple[str | None, str]:
 
 @pytest.mark.parametrize("lms", ALL)
 def test_with_cookies_the_first_rung_holds(world: World, chromium: Start, lms: str) -> None:
-    page = open_link(world, chromium(), lms)
-    expect_arrived(tool(page))
+    launch(world, chromium(), lms)
     assert newest_rung(world) == ("cookie", "accepted")
 
 
 def test_once_a_cookie_came_back_the_rung_page_is_not_needed_again(world: World, chromium: Start) -> None:
-    page = open_link(world, chromium(), "lti")
-    expect_arrived(tool(page))
+    page = launch(world, chromium(), "lti")
     probes: list[str] = []
     page.on("request", lambda request: probes.append(request.url) if "/login/probe" in request.url else None)
-    page.reload()
-    expect_arrived(tool(page))
+    arrive(page, page.reload)
     assert probes == []
     assert newest_rung(world) == ("cookie", "accepted")
 
 
 @pytest.mark.parametrize("lms", WITH_STORAGE)
 def test_without_cookies_platform_storage_holds(world: World, chromium: Start, lms: str) -> None:
-    page = open_link(world, chromium(blocked=True), lms)
-    expect_arrived(tool(page))
+    launch(world, chromium(blocked=True), lms)
     assert newest_rung(world) == ("storage", "accepted")
 
 
@@ -85,8 +98,7 @@ def test_without_cookies_and_storage_a_window_of_its_own_holds(
 @pytest.mark.parametrize("lms", ["canvas", "blackboard"])
 @pytest.mark.parametrize("storage", ["legacy", "other_frame"])
 def test_storage_as_older_and_stranger_platforms_have_it(world: World, chromium: Start, lms: str, storage: str) -> None:
-    page = open_link(world, chromium(blocked=True), lms, storage=storage)
-    expect_arrived(tool(page))
+    launch(world, chromium(blocked=True), lms, storage=storage)
     assert newest_rung(world) == ("storage", "accepted")
 
 
@@ -122,8 +134,7 @@ def test_ten_embeds_on_one_page_at_once(world: World, chromium: Start, lms: str,
 
 def test_a_window_of_the_platform_s_own(world: World, chromium: Start) -> None:
     browser = chromium()
-    page = open_link(world, browser, "moodle")
-    expect_arrived(tool(page))
+    page = launch(world, browser, "moodle")
     with browser.expect_page() as opened:
         page.get_by_role("link", name="Open in a new window").first.click()
     expect_arrived(opened.value)

@@ -54,6 +54,7 @@ def serving(app: ASGIApp, sockets: list[socket.socket], *, lifespan: bool = Fals
         lifespan="on" if lifespan else "off",
         ws="none",
         log_level="warning",
+        log_config=None,  # whoever runs this has configured logs already
         access_log=False,
         timeout_graceful_shutdown=2,  # a browser may keep a connection open for as long as it likes
     )
