@@ -128,7 +128,7 @@ def create_key(
     lock(session, f"keys {application.id}")
     if _live_keys(session, application.id, owner) >= MAX_LIVE_KEYS:
         raise Conflict("too_many_keys", "The application has two live keys; revoke one first.")
-    key_id, secret = random_text(10), base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    key_id, secret = random_text(16), base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
     row = tables.ApiKey(
         tenant_id=owner,
         id=key_id,

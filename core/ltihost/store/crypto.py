@@ -70,10 +70,6 @@ class SecretBox:
                 "secret_altered", f"The secret in {place.table} was altered or belongs to another row."
             ) from None
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether the first key of the ring sealed this; if not, it is due to be sealed again."""
-        return sealed[len(_FORMAT) : len(_FORMAT) + _FINGERPRINT_BYTES] == self._first
-
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, from the first key of the ring: the one that signs."""
         return _derive(self._secrets[0], purpose)

@@ -41,6 +41,7 @@ def make_engine(dsn: str, *, pool_size: int = 5) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,
     )
 
 

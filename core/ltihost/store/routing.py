@@ -65,8 +65,8 @@ class _Remembered(Generic[T]):
         self._asking: dict[Hashable, asyncio.Task[T]] = {}
 
     def drop(self, key: Hashable) -> None:
-        self._found.pop(key, None)
-        self._missing.pop(key, None)
+        for store in (self._found, self._missing, self._asking):
+            store.pop(key, None)
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
         known = self._found.get(key) or self._missing.get(key)
@@ -74,16 +74,18 @@ class _Remembered(Generic[T]):
             return known[1]
         task = self._asking.get(key)
         if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(key, ask, self._asking))
+            task = self._asking[key] = asyncio.create_task(self._ask(key, ask))
         return await asyncio.shield(task)  # one caller who gives up does not take the answer from the others
 
-    async def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]], asking: dict[Hashable, asyncio.Task[T]]) -> T:
+    async def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
         expires = self._clock() + self._ttl
+        wanted = False
         try:
             answer = await ask()
         finally:
-            asking.pop(key, None)
-        if asking is self._asking:  # else it was told to forget meanwhile
+            if self._asking.get(key) is asyncio.current_task():  # else it was told to forget meanwhile
+                wanted = self._asking.pop(key) is not None
+        if wanted:
             self._keep(key, expires, answer)
         return answer
 

@@ -102,6 +102,7 @@ def make_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
+        hide_parameters=True,
     )
     event.listen(engine, "begin", _begin_immediate)
     return engine

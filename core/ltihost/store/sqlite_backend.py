@@ -33,10 +33,10 @@ class SqliteBackend:
         self._sessions = SqliteSessions(self._path)
         try:
             migrations.check_current(await self._sessions.run(_revision))
+            self.hot.open()
         except BaseException:
             await self._sessions.close()
             raise
-        self.hot.open()
 
     async def close(self) -> None:
         await self.hot.close()

@@ -78,3 +78,14 @@ async def test_one_registration_s_cap_leaves_room_for_another_s(capped: Database
         await capped.hot.record_attempts([world.refused(at=now) for _ in range(8)])
     assert len((await capped.run(south.tenant.id, launches.page)).rows) == 5
     await capped.close()
+
+
+async def test_posts_of_strangers_share_the_smaller_cap(capped: Database) -> None:
+    """A launch post whose state names no registration costs its sender nothing, so it may fill nothing."""
+    await capped.open()
+    world = await make_world(capped)
+    now = time.time() // 60 * 60
+    await capped.hot.record_attempts([world.refused(tenant_id=HOST, registration_id=None, at=now) for _ in range(8)])
+    assert len((await capped.run_host(launches.page)).rows) == 3
+    assert await capped.run_host(launches.only_counted, now) == 5
+    await capped.close()

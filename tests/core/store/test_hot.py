@@ -137,6 +137,20 @@ async def test_noting_touches_a_shared_registration_s_deployment_wherever_it_is(
     assert (found.tenant, found.instance_guid) == (world.tenant, "g")
 
 
+async def test_a_hundred_wait_for_approval_at_most(world: World) -> None:
+    """One platform cannot fill the table with deployments of its invention; what is known is still completed."""
+    note = world.db.hot.note_deployment
+    for number in range(102):
+        await note(world.registration.id, f"d{number}", guid=None, url=None, name=None)
+    await note(world.registration.id, "d99", guid="known", url=None, name=None)
+    await note(world.registration.id, DEPLOYMENT, guid="approved", url=None, name=None)
+    waiting = await world.db.run_host(deployments.listed, state="pending")
+    assert {row.deployment_id for row in waiting} == {f"d{number}" for number in range(100)}
+    for deployment_id, guid in (("d99", "known"), (DEPLOYMENT, "approved")):
+        row = await world.db.run_host(deployments.get, world.registration.id, deployment_id)
+        assert row.instance_guid == guid
+
+
 async def test_noting_for_an_unknown_registration_does_nothing(world: World) -> None:
     before = await world.counts()
     await world.db.hot.note_deployment("reg_unknown", "d", guid=None, url=None, name=None)

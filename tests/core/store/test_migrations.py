@@ -17,6 +17,7 @@ from ltihost.records import HOST
 from ltihost.settings import Settings
 from ltihost.store import migrations, tables
 from ltihost.store.database import Database
+from ltihost.store.sqlite import connect, database_path
 from tests.conftest import Postgres, make_settings
 from tests.core.store.support import make_world
 
@@ -81,7 +82,33 @@ def test_the_sql_can_be_had_as_text(settings: Settings) -> None:
     assert "PASSWORD" not in sql
 
 
+async def test_a_database_whose_rows_do_not_fit_is_not_called_migrated(sqlite_settings: Settings) -> None:
+    path = database_path(sqlite_settings.database)
+    assert path is not None
+    connection = connect(path, foreign_keys=False)
+    connection.execute(
+        "INSERT INTO role_rules (tenant_id, id, lti_role, created_at) VALUES ('ten_gone', 'r', 'Learner', 0)"
+    )
+    connection.close()
+    with pytest.raises(ConfigurationError) as caught:
+        await migrations.migrate(sqlite_settings)
+    assert caught.value.code == "schema_broken"
+
+
 # PostgreSQL
+
+
+@pytest.mark.postgres
+async def test_what_postgresql_refuses_is_told(postgres: Postgres) -> None:
+    """A database where the owner may make nothing."""
+    admin = await asyncpg.connect(postgres.url("postgres", "postgres"))
+    await admin.execute("CREATE DATABASE foreign_owned")
+    with pytest.raises(ConfigurationError) as caught:
+        await migrations.migrate(postgres.settings("foreign_owned"))
+    assert caught.value.code == "migration_refused"
+    assert "permission denied for schema public" in caught.value.message
+    await admin.execute("DROP DATABASE foreign_owned (FORCE)")
+    await admin.close()
 
 
 @pytest.mark.postgres

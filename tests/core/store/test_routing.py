@@ -127,16 +127,34 @@ async def test_a_failure_is_told_to_all_and_not_kept(cache: Any, slow: Slow) -> 
     assert await cache.route("a") == "found"
 
 
-async def test_what_was_under_way_when_told_to_forget_is_not_kept(cache: Any, slow: Slow) -> None:
+@pytest.mark.parametrize("how", ["all", "this one"])
+async def test_what_was_under_way_when_told_to_forget_is_not_kept(cache: Any, slow: Slow, how: str) -> None:
+    await cache.deployment("r", "other")
+    slow.heard.clear()
     slow.go.clear()
-    old = asyncio.create_task(cache.route("a"))
+    old = asyncio.create_task(cache.deployment("r", "d"))
     await slow.heard.wait()
-    cache.forget()
+    if how == "all":
+        cache.forget()
+    else:
+        cache.forget_deployment("r", "d")
     slow.answer = "new"
-    new = asyncio.create_task(cache.route("a"))
+    new = asyncio.create_task(cache.deployment("r", "d"))
     slow.go.set()
     assert (await old, await new) == ("found", "new")
-    assert await cache.route("a") == "new"
+    assert await cache.deployment("r", "d") == "new"
+    assert await cache.deployment("r", "other") == ("new" if how == "all" else "found")
+
+
+async def test_one_deployment_is_forgotten_alone(cache: Any, slow: Slow) -> None:
+    for deployment in ("d", "other"):
+        await cache.deployment("r", deployment)
+    slow.answer = None
+    cache.forget_deployment("r", "d")
+    assert await cache.deployment("r", "d") is None
+    cache.forget_deployment("r", "d")
+    slow.answer = "new"
+    assert [await cache.deployment("r", deployment) for deployment in ("d", "other")] == ["new", "found"]
 
 
 async def test_strangers_cannot_push_out_what_exists(cache: Any, slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:

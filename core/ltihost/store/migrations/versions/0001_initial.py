@@ -458,30 +458,3 @@ def upgrade() -> None:
     op.execute("INSERT INTO tenants (id, slug, name, active, created_at) VALUES ('host', 'host', 'This host', true, 0)")
     for statement in POSTGRES_AUDIT if op.get_context().dialect.name == "postgresql" else SQLITE_AUDIT:
         op.execute(statement)
-
-
-def downgrade() -> None:
-    for table in (
-        "sessions",
-        "one_time_codes",
-        "launches",
-        "resource_links",
-        "memberships",
-        "contexts",
-        "users",
-        "role_rules",
-        "deployments",
-        "registrations",
-        "application_targets",
-        "api_keys",
-        "tenant_plugins",
-        "key_pairs",
-        "audit",
-        "attempt_counters",
-        "applications",
-        "tenants",
-        "nonces",
-    ):
-        op.drop_table(table)
-    if op.get_context().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION audit_is_append_only()")
