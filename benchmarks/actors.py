@@ -7,6 +7,7 @@ import json
 import secrets
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +21,12 @@ LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 CLIENT_ID = "benchmark-client"
 DEPLOYMENT_ID = "1"
 PEOPLE = 500
+CONTEXT = "4711-context"
+RESOURCE_LINK = "8c1d5c9e-link-17"
+ROLES = (
+    "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Student",
+    "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,11 @@ class Browser(asyncio.Protocol):
 
     async def get(self, url: str, query: dict[str, str]) -> Answer:
         return await self._send("GET", f"{url}?{urlencode(query)}")
+
+    async def call(self, method: str, url: str, document: Any = None, headers: Sequence[str] = ()) -> Answer:
+        """A request as an application or a tool makes it; the body is JSON."""
+        body = b"" if document is None else json.dumps(document).encode()
+        return await self._send(method, url, body, ["Content-Type: application/json", *headers])
 
     async def post(self, url: str, form: dict[str, str], cookies: str, origin: str) -> Answer:
         headers = [f"Origin: {origin}", "Content-Type: application/x-www-form-urlencoded"]
@@ -113,11 +125,15 @@ class Browser(asyncio.Protocol):
 
 @dataclass
 class Platform:
-    """An LMS on loopback: one registration, one deployment, one RSA key, a key set URL that counts its visits."""
+    """An LMS on loopback: one registration, one deployment, one RSA key, a key set URL that counts its visits.
+
+    `services` is the base URL of its token endpoint and services where something answers them (`lms.py`).
+    """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     kid: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     issuer: str = ""
+    services: str = ""
     key_set_fetches: int = 0
     _server: asyncio.Server | None = None
 
@@ -131,7 +147,7 @@ class Platform:
 
     @property
     def token_url(self) -> str:
-        return f"{self.issuer}/token"
+        return f"{self.services or self.issuer}/token"
 
     @property
     def jwks_url(self) -> str:
@@ -150,21 +166,19 @@ class Platform:
 
     def claims(self, launch_url: str, nonce: str, number: int) -> dict[str, Any]:
         """About 2.0 KB of claims: who, where, in which role, and the services. `number` picks one of 500 people."""
-        now, person, course = int(time.time()), number % PEOPLE, f"{self.issuer}/api/lti/courses/4711"
+        now, person = int(time.time()), number % PEOPLE
+        course = f"{self.services or self.issuer}/api/lti/courses/4711"
         return {
-            "iss": self.issuer, "aud": CLIENT_ID, "azp": CLIENT_ID, "sub": f"3f0c9a4e-0000-4000-8000-{person:012d}",
+            "iss": self.issuer, "aud": CLIENT_ID, "azp": CLIENT_ID, "sub": subject_of(person),
             "iat": now, "exp": now + 600, "nonce": nonce,
             "name": f"Robin Example{person:04d}", "given_name": "Robin", "family_name": f"Example{person:04d}",
             "email": f"robin.example{person:04d}@students.school.example", "locale": "en-GB",
             LTI + "message_type": "LtiResourceLinkRequest", LTI + "version": "1.3.0",
             LTI + "deployment_id": DEPLOYMENT_ID, LTI + "target_link_uri": launch_url,
-            LTI + "roles": [
-                "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Student",
-                "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner",
-            ],
-            LTI + "resource_link": {"id": "8c1d5c9e-link-17", "title": "Week 7: loops", "description": "Ten exercises"},
+            LTI + "roles": ROLES,
+            LTI + "resource_link": {"id": RESOURCE_LINK, "title": "Week 7: loops", "description": "Ten exercises"},
             LTI + "context": {
-                "id": "4711-context", "label": "CS-101", "title": "Introduction to programming, autumn term",
+                "id": CONTEXT, "label": "CS-101", "title": "Introduction to programming, autumn term",
                 "type": ["http://purl.imsglobal.org/vocab/lis/v2/course#CourseOffering"],
             },
             LTI + "lis": {"person_sourcedid": f"sis-{person:06d}", "course_offering_sourcedid": "sis-course-4711"},
@@ -177,7 +191,7 @@ class Platform:
                 "lineitems": f"{course}/line_items", "lineitem": f"{course}/line_items/17",
             },
             "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice": {
-                "context_memberships_url": f"{course}/names_and_roles", "service_versions": ["2.0"],
+                "context_memberships_url": f"{course}/members", "service_versions": ["2.0"],
             },
         }  # fmt: skip
 
@@ -196,6 +210,11 @@ class Platform:
         writer.write("\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body)
         await writer.drain()
         writer.close()
+
+
+def subject_of(person: int) -> str:
+    """A person's id in the LMS."""
+    return f"3f0c9a4e-0000-4000-8000-{person:012d}"
 
 
 def segment(value: dict[str, Any]) -> str:

@@ -205,13 +205,13 @@ async def _run_batch(
     async def one_post(browser: Browser, flow: Flow) -> None:
         await honest_post(platform, browser, flow)
 
-    seconds = await _share_out(crew, numbers, one_login)
+    seconds = await share_out(crew, numbers, one_login)
     for flow in flows:
         flow.token = platform.sign(flow.claims)
-    return flows, seconds + await _share_out(crew, flows, one_post)
+    return flows, seconds + await share_out(crew, flows, one_post)
 
 
-async def _share_out(crew: Sequence[Browser], work: Iterable[T], do: Callable[[Browser, T], Awaitable[None]]) -> float:
+async def share_out(crew: Sequence[Browser], work: Iterable[T], do: Callable[[Browser, T], Awaitable[None]]) -> float:
     """Each browser takes the next piece as soon as it is free. The seconds until all is done."""
     waiting = iter(list(work))
 

@@ -84,7 +84,7 @@ def _of_a_host(name: str, result: Result) -> list[Verdict]:
 
 
 def refusals(results: Mapping[str, Result]) -> str:
-    return _table(
+    return table(
         [
             {"attempt": attempt} | {name: _word(result.answers[attempt]) for name, result in results.items()}
             for attempt in ATTEMPTS
@@ -98,7 +98,7 @@ def _word(answer: Answer) -> str:
 
 def figures(results: Mapping[str, Result]) -> str:
     yardstick = results["PyLTI1p3"].median("total") if "PyLTI1p3" in results else None
-    return _table([_row(name, result, yardstick) for name, result in results.items()])
+    return table([_row(name, result, yardstick) for name, result in results.items()])
 
 
 def _row(name: str, result: Result, yardstick: float | None) -> dict[str, str]:
@@ -142,7 +142,7 @@ def _as_json(result: Result) -> dict[str, Any]:
     return {"answers": answers, "ready": result.tool.ready, **medians}
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def table(rows: list[dict[str, str]]) -> str:
     lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])

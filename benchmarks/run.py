@@ -1,4 +1,4 @@
-"""The benchmarks: `python benchmarks/run.py launches` and `python benchmarks/run.py exam`.
+"""The benchmarks: `python benchmarks/run.py launches`, and instead of `launches` also exam, scores, roster, intake.
 
 A benchmark is not a test: it exits 0 whatever the figures say, and 1 only when something is broken.
 """
@@ -10,15 +10,19 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import intake
 import report
+import rosters
+import scores
 import uvloop
 from actors import Platform
 from driver import BATCH, check, run_exam, run_round
+from school import Lms, lms
 from servers import BrokenError, make_peer_environment, postgres_server, redis_server
 from tools import PEERS, POSTGRES, SQLITE, Bench, SetUp, Tool, host, running
 
@@ -26,7 +30,7 @@ from tools import PEERS, POSTGRES, SQLITE, Bench, SetUp, Tool, host, running
 def main() -> int:
     options, faults = _options(), []
     try:
-        uvloop.run(launches(options) if options.benchmark == "launches" else exam(options))
+        uvloop.run(_BENCHMARKS[options.benchmark](options))
     except* BrokenError as broken:
         faults = [str(fault) for fault in broken.exceptions]
     for fault in faults:
@@ -70,6 +74,50 @@ async def exam(options: argparse.Namespace) -> None:
     print(json.dumps(asdict(result), indent=2) if options.json else report.exam(result))
 
 
+async def send_scores(options: argparse.Namespace) -> None:
+    chosen = _of(scores.TOOLS, options)
+    async with _lms_bench(chosen) as (bench, services):
+        found = await scores.measure(bench, services, chosen, rounds=options.rounds, n=options.n)
+    _print(
+        options, scores.as_json(found, options.n), scores.figures(found, options.n), scores.verdicts(found, options.n)
+    )
+
+
+async def read_rosters(options: argparse.Namespace) -> None:
+    chosen = _of(rosters.TOOLS, options)
+    async with _lms_bench(chosen) as (bench, services):
+        found = await rosters.measure(bench, services, chosen, rounds=options.rounds, n=options.n)
+    _print(options, rosters.as_json(found), rosters.figures(found), rosters.verdicts(found))
+
+
+async def take_scores(options: argparse.Namespace) -> None:
+    chosen = _of(intake.TOOLS, options)
+    async with _lms_bench(chosen) as (bench, services):
+        found = await intake.measure(bench, services, chosen, n=options.n, seconds=options.seconds)
+    _print(options, intake.as_json(found), intake.figures(found), intake.verdicts(found))
+
+
+def _print(options: argparse.Namespace, document: object, figures: str, verdicts: list[report.Verdict]) -> None:
+    if options.json:
+        print(json.dumps(document, indent=2))
+    else:
+        print(figures, "", *(verdict.line for verdict in verdicts), sep="\n")
+
+
+@asynccontextmanager
+async def _lms_bench(chosen: list[str]) -> AsyncIterator[tuple[Bench, Lms]]:
+    """The platform with services that answer, and the databases that the tools need."""
+    if any(name.startswith("PyLTI1p3") for name in chosen):
+        make_peer_environment()
+    with tempfile.TemporaryDirectory(prefix="ltihost-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        services = await asyncio.to_thread(stack.enter_context, lms(folder))
+        platform = Platform(services=services.base)
+        await platform.start()
+        wanted = any("PostgreSQL" in tool for tool in chosen)
+        yield Bench(platform, folder, stack.enter_context(postgres_server(folder)) if wanted else None, None), services
+
+
 @asynccontextmanager
 async def _bench(chosen: dict[str, SetUp]) -> AsyncIterator[Bench]:
     """The platform and, where a tool needs them, the stores."""
@@ -93,10 +141,14 @@ def _chosen(options: argparse.Namespace) -> dict[str, SetUp]:
     starts = {} if options.database == "postgres" else dict(SQLITE)
     starts |= {} if options.database == "sqlite" else POSTGRES
     starts |= PEERS
-    only = options.tools.split(",") if options.tools else list(starts)
-    if unknown := set(only) - starts.keys():
-        raise SystemExit(f"no such tool: {', '.join(sorted(unknown))}; there are: {', '.join(starts)}")
-    return {name: starts[name] for name in only}
+    return {name: starts[name] for name in _of(list(starts), options)}
+
+
+def _of(there: Sequence[str], options: argparse.Namespace) -> list[str]:
+    only = options.tools.split(",") if options.tools else list(there)
+    if unknown := set(only) - set(there):
+        raise SystemExit(f"no such tool: {', '.join(sorted(unknown))}; there are: {', '.join(there)}")
+    return only
 
 
 def _progress(text: str) -> None:
@@ -117,13 +169,32 @@ def _options() -> argparse.Namespace:
     steady.add_argument("-n", type=int, default=2000, help="launches (2,000)")
     steady.add_argument("--seconds", type=float, default=60.0)
     steady.add_argument("--workers", type=int, default=2, help="processes of the host (2)")
-    for command in (side_by_side, steady):
+    sending = commands.add_parser("scores", help="scores on their way to an LMS, side by side")
+    sending.add_argument("--rounds", type=int, default=3)
+    sending.add_argument("-n", type=int, default=2000, help="scores in a round (2,000)")
+    reading = commands.add_parser("roster", help="a roster read from an LMS, side by side")
+    reading.add_argument("--rounds", type=int, default=3)
+    reading.add_argument("-n", type=int, default=10_000, help="members (10,000)")
+    taking = commands.add_parser("intake", help="scores accepted by the API while the worker delivers")
+    taking.add_argument("-n", type=int, default=10_000, help="scores (10,000)")
+    taking.add_argument("--seconds", type=float, default=60.0)
+    for command in (sending, reading, taking):
+        command.add_argument("--tools", help="comma list: only these")
+    for command in (side_by_side, steady, sending, reading, taking):
         command.add_argument("--json", action="store_true", help="one JSON document on standard output")
     options = parser.parse_args()
     if options.benchmark == "launches" and options.quick:
         options.rounds, options.n = 1, 500
     return options
 
+
+_BENCHMARKS = {
+    "launches": launches,
+    "exam": exam,
+    "scores": send_scores,
+    "roster": read_rosters,
+    "intake": take_scores,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

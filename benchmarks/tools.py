@@ -71,51 +71,62 @@ def host(bench: Bench, workers: int = 1) -> Plan:
 
 def host_postgres(bench: Bench) -> Plan:
     assert bench.postgres is not None
-    owner = bench.postgres.create("host")
+    return _host(bench, "host (PostgreSQL)", postgres_database(bench.postgres, "host"), bench.postgres.pid, workers=1)
+
+
+def postgres_database(postgres: Postgres, name: str) -> dict[str, str]:
+    """The settings of a host with a new database."""
+    owner = postgres.create(name)
     # `migrate` makes the application's role, which must not be the owner: row-level security would not bind it.
-    application = owner.replace("//postgres:@", f"//host_app:{secrets.token_hex(16)}@", 1)
-    database = {"LTIHOST_DATABASE_URL": application, "LTIHOST_MIGRATE_URL": owner}
-    return _host(bench, "host (PostgreSQL)", database, bench.postgres.pid, workers=1)
+    application = owner.replace("//postgres:@", f"//{name}_app:{secrets.token_hex(16)}@", 1)
+    return {"LTIHOST_DATABASE_URL": application, "LTIHOST_MIGRATE_URL": owner}
 
 
 def _host(bench: Bench, name: str, database: dict[str, str], store_pid: int | None, *, workers: int) -> Plan:
     port = free_port()
-    environment = {
-        "LTIHOST_BASE_URL": f"http://127.0.0.1:{port}",
-        "LTIHOST_SECRET_KEY": secrets.token_urlsafe(48),
-        "LTIHOST_ALLOW_NETWORKS": "127.0.0.0/8",
-        **database,
-    }
-    registration = _register(bench.platform, environment)
-    command = f"{_ltihost()} serve --host 127.0.0.1 --port {port} --workers {workers}".split()
+    environment = host_environment(port) | database
+    registration = register(bench.platform, environment)
+    command = f"{ltihost()} serve --host 127.0.0.1 --port {port} --workers {workers}".split()
     return Plan(name, command, environment, registration["login_url"], registration["launch_url"], store_pid)
 
 
-def _register(platform: Platform, environment: dict[str, str]) -> dict[str, Any]:
+def host_environment(port: int) -> dict[str, str]:
+    """The settings of a host, without its database."""
+    return {
+        "LTIHOST_BASE_URL": f"http://127.0.0.1:{port}",
+        "LTIHOST_SECRET_KEY": secrets.token_urlsafe(48),
+        "LTIHOST_ALLOW_NETWORKS": "127.0.0.0/8",
+    }
+
+
+def register(platform: Platform, environment: dict[str, str], plugin: str = "lti") -> dict[str, Any]:
     """Migrate, then make tenant, application and an approved registration of the platform, by the command line."""
-
-    def run(line: str) -> str:
-        command = [_ltihost(), *line.split()]
-        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BrokenError(f"ltihost {line}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
-
-    run("migrate")
-    run("tenant create school --name School")
-    run("plugin enable lti --tenant school")
-    run("app create exercises --name Exercises --launch-url http://127.0.0.1:9/launch --release names,email")
+    run("migrate", environment)
+    run("tenant create school --name School", environment)
+    run(f"plugin enable {plugin} --tenant school", environment)
+    application = "app create exercises --name Exercises --launch-url http://127.0.0.1:9/launch --release names,email"
+    run(application, environment)
     registration: dict[str, Any] = json.loads(
         run(
-            "registration create --tenant school --app exercises --plugin lti --approve --json"
+            f"registration create --tenant school --app exercises --plugin {plugin} --approve --json"
             f" --issuer {platform.issuer} --client-id {CLIENT_ID} --deployment-id {DEPLOYMENT_ID}"
-            f" --auth-url {platform.auth_url} --token-url {platform.token_url} --jwks-url {platform.jwks_url}"
+            f" --auth-url {platform.auth_url} --token-url {platform.token_url} --jwks-url {platform.jwks_url}",
+            environment,
         )
     )
     return registration
 
 
-def _ltihost() -> str:
+def run(line: str, environment: dict[str, str]) -> str:
+    """What the command `ltihost` prints. Raises BrokenError."""
+    command = [ltihost(), *line.split()]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BrokenError(f"ltihost {line}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def ltihost() -> str:
     return str(Path(sys.executable).with_name("ltihost"))
 
 

@@ -85,3 +85,17 @@ def is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return not is_inside(address, _DENIED_V4)
     return address in _GLOBAL_V6 and not is_inside(address, _DENIED_V6)
+
+
+def http_permitted(host: str | None, networks: Sequence[Network]) -> bool:
+    """Whether plain http to `host` may be used at all: an address inside `networks`, this machine when they hold it,
+    and any name once there are some (where it leads is checked by who goes there)."""
+    address = literal(host or "")
+    if address is not None:
+        return is_inside(address, networks)
+    if host == "localhost":
+        return any(network.overlaps(_LOOPBACK) for network in networks if network.version == 4)
+    return bool(host) and bool(networks)
+
+
+_LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")

@@ -16,9 +16,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from ltihost.admin import admin_routes
 from ltihost.api import build_api
 from ltihost.asgi import BodyLimit, RequestFrame
 from ltihost.errors import Busy, LtihostError
+from ltihost.flows import notices
+from ltihost.flows.deep_linking import DeepLinkingFlow
 from ltihost.flows.key_set import KeySetFlow
 from ltihost.flows.launch import LaunchFlow
 from ltihost.host import Host
@@ -26,6 +29,8 @@ from ltihost.mounted import MountedApplication
 from ltihost.pages import STATIC
 from ltihost.plugins.loader import Plugins
 from ltihost.settings import Settings
+from ltihost.store.sqlite import database_path
+from ltihost.worker import make_worker
 
 log = structlog.get_logger()
 MAX_BODY = 262_144
@@ -38,8 +43,11 @@ def build_app(
     applications: Mapping[str, ASGIApp] | None = None,
     plugins: Plugins | None = None,
     clock: Callable[[], float] = time.time,
+    work: bool = True,
 ) -> Starlette:
     """The host as an ASGI application. `applications` are mounted below `/apps/<name>/`.
+
+    `work`: over SQLite it also does what `ltihost worker` does elsewhere, since one file is one process.
 
     Raises ConfigurationError if the settings do not allow it to start.
     """
@@ -48,6 +56,9 @@ def build_app(
     routes = [
         *launch.routes(),
         *key_set.routes(),
+        *DeepLinkingFlow(host).routes(),
+        *notices.NoticeFlow(host).routes(),
+        *admin_routes(host),
         Mount("/api/v1", build_api(host)),
         *(
             Mount(f"/apps/{name}", MountedApplication(app, host, f"{settings.base_url}/apps/{name}"))
@@ -58,27 +69,36 @@ def build_app(
         Route("/healthz", _alive),
         Route("/readyz", _Readiness(host).answer),
     ]
-    app = Starlette(
+    app = _Framed(
         routes=routes,
-        middleware=[
-            Middleware(RequestFrame, https=settings.base_url.startswith("https:")),
-            Middleware(BodyLimit, limit=MAX_BODY),
-        ],
+        middleware=[Middleware(BodyLimit, limit=MAX_BODY, wider={notices.PATH: notices.MAX_BODY})],
         exception_handlers={Busy: _busy},
-        lifespan=lambda _: _lifespan(host),
+        lifespan=lambda _: _lifespan(host, work=work and database_path(settings.database) is not None),
     )
     app.router.redirect_slashes = False  # such a redirect would be built from the Host header
     app.state.host = host
     return app
 
 
+class _Framed(Starlette):
+    """Starlette's own answer to an error that nobody handled gets the frame's headers too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        settings: Settings = self.state.host.settings
+        return RequestFrame(super().build_middleware_stack(), https=settings.base_url.startswith("https:"))
+
+
 @contextlib.asynccontextmanager
-async def _lifespan(host: Host) -> AsyncIterator[None]:
+async def _lifespan(host: Host, *, work: bool) -> AsyncIterator[None]:
     await host.open()
     keeper = asyncio.create_task(_tend(host))
+    stop = asyncio.Event()
+    worker = asyncio.gather(*([make_worker(host).run(stop)] if work else []))
     try:
         yield
     finally:
+        stop.set()
+        await worker
         keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeper

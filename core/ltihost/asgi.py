@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -52,18 +53,23 @@ class RequestFrame:
 
 
 class BodyLimit:
-    """Refuses bodies over `limit` bytes with 413 before anything parses them; memory never holds more."""
+    """Refuses bodies over `limit` bytes with 413 before anything parses them; memory never holds more.
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    `wider` are the limits of paths that begin so.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, wider: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._limit = limit
+        self._wider = wider or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._limit_of(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or len(declared) > 9 or int(declared) > self._limit:
+        if not declared.isdigit() or len(declared) > 9 or int(declared) > limit:
             await _too_large(send)
             return
         received = 0
@@ -72,7 +78,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            if received > limit:
                 raise _TooLarge
             return message
 
@@ -80,6 +86,9 @@ class BodyLimit:
             await self._app(scope, receive_limited, send)
         except _TooLarge:
             await _too_large(send)
+
+    def _limit_of(self, path: str) -> int:
+        return next((limit for start, limit in self._wider.items() if path.startswith(start)), self._limit)
 
 
 class _TooLarge(BaseException):

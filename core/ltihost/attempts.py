@@ -1,12 +1,13 @@
 """Attempts: every login that was refused and every launch post, with its checks, whatever became of it.
 
-An attempt has its id and its short code before anything is looked at. The store keeps refused ones up to a rate, so
+An attempt has an id and a short code as soon as somebody asks for them (a login that goes well never does). The store keeps refused ones up to a rate, so
 that nobody can fill the database with rubbish, and counts the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 import structlog
@@ -25,7 +26,6 @@ class OpenAttempt:
     """An attempt under way. Its fields are filled in as they become known."""
 
     def __init__(self, kind: Literal["login", "launch"], request: Request, at: float) -> None:
-        self.renew()
         self.kind = kind
         self.at = at
         self.trace = Trace()
@@ -37,6 +37,14 @@ class OpenAttempt:
         self.was_waiting = False
         self._remote_address = request.client.host if request.client else None
         self._user_agent = request.headers.get("user-agent", "")[:200] or None
+
+    @cached_property
+    def id(self) -> str:
+        return new_id("lch")
+
+    @cached_property
+    def code(self) -> str:
+        return new_code()
 
     def renew(self) -> None:
         """Take a fresh id and code."""

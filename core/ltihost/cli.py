@@ -16,19 +16,23 @@ from typer.core import TyperGroup
 
 from ltihost import __version__
 from ltihost.commands import (
+    admin,
     app,
     audit,
     database,
     demo,
     deployment,
+    grade,
     key,
     launch,
     output,
     plugin,
     registration,
     role_rule,
+    roster,
     serve,
     tenant,
+    worker,
 )
 from ltihost.errors import ConfigurationError, LtihostError
 from ltihost.logs import configure_logs
@@ -38,6 +42,7 @@ FAILED, MISUSED, MISCONFIGURED = 1, 2, 78
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "demo": demo.demo,
     "serve": serve.serve,
+    "worker": worker.worker,
     "migrate": database.migrate,
     "check": database.check,
 }
@@ -48,7 +53,9 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
     "plugin": ("LMSs and policies: what is loaded here, what each organisation switched on.", {
         "list": plugin.list_, "enable": plugin.enable, "disable": plugin.disable,
     }),
-    "app": ("Applications that receive launches.", {"create": app.create, "list": app.list_}),
+    "app": ("Applications that receive launches.", {
+        "create": app.create, "list": app.list_, "show": app.show, "set": app.set_,
+    }),
     "app key": ("Their keys for the API.", {
         "create": app.create_key, "list": app.list_keys, "revoke": app.revoke_key,
     }),
@@ -59,12 +66,20 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
     }),
     "deployment": ("Where launches of a registration come from, and whose they are.", {
         "list": deployment.list_, "approve": deployment.approve, "disable": deployment.disable,
+        "origins": deployment.origins,
     }),
     "role-rule": ("Which roles of the application an LTI role gives.", {
         "add": role_rule.add, "list": role_rule.list_, "remove": role_rule.remove,
     }),
+    "roster": ("Who is in a context, as its LMS says.", {
+        "sync": roster.sync, "approve": roster.approve, "list": roster.list_,
+    }),
+    "admin": ("People who look after the host or one organisation.", {"create": admin.create, "list": admin.list_}),
     "launch": ("Logins and launches, and why they went as they did.", {"list": launch.list_, "show": launch.show}),
     "key": ("The keys that the host signs with.", {"list": key.list_, "rotate": key.rotate, "revoke": key.revoke}),
+    "grade": ("Scores on their way to the LMSs, and what became of them.", {
+        "list": grade.list_, "show": grade.show, "replay": grade.replay, "verify": grade.verify_,
+    }),
     "audit": ("The trail of changes and launches.", {"verify": audit.verify}),
 }  # fmt: skip
 

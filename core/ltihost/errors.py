@@ -6,9 +6,13 @@ LtihostError
 ├── NotFound                what was named does not exist, or belongs to another tenant
 ├── Conflict                it exists already, or its state forbids the change
 ├── Invalid                 a value was given that cannot be used
+├── Gone                    it was there, and its time is over
+├── NotPermitted            the person or key may not do this
 ├── Busy                    the database cannot take the work now; try again shortly
 ├── DecryptionError         a stored secret does not open with any key of the ring
 ├── PluginRefused           an installed plugin could not be loaded
+├── PluginFailed            a plugin's hook raised, or answered what it must not
+├── ServiceFailed           an LMS's service did not do what it was asked; `outcome` says what that means
 └── OutboundError           a request of ours to another server
     ├── OutboundRefused     the guard did not let it leave (nothing was sent)
     └── OutboundFailed      it left and did not come back well
@@ -17,6 +21,8 @@ LtihostError
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from ltihost.service_records import Outcome
 
 
 class LtihostError(Exception):
@@ -47,6 +53,14 @@ class Invalid(LtihostError):
     """A value cannot be used; the message names it and says what would do."""
 
 
+class Gone(LtihostError):
+    """What was named can be used no more: it expired or was spent."""
+
+
+class NotPermitted(LtihostError):
+    """The person on whose behalf it is asked for may not do this."""
+
+
 class Busy(LtihostError):
     """The database did not take the work in time. Nothing was stored; trying again is safe."""
 
@@ -57,6 +71,27 @@ class DecryptionError(LtihostError):
 
 class PluginRefused(LtihostError):
     """An installed plugin was not loaded; the host runs without it."""
+
+
+class PluginFailed(LtihostError):
+    """A plugin's hook raised an exception or answered what the hook may not answer."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__("plugin_error", f"The plugin {key} failed: {what}.")
+        self.received = f"{key}: {what}"
+
+
+class ServiceFailed(LtihostError):
+    """A service call did not succeed. `outcome` is what it means for the work, `status` the HTTP status if one came.
+
+    `code` is the outcome's. `excerpt` is the beginning of the answer, for administrators.
+    """
+
+    def __init__(self, outcome: Outcome, message: str, *, status: int | None = None, excerpt: str = "") -> None:
+        super().__init__(getattr(outcome, "code", "service_failed"), message)
+        self.outcome = outcome
+        self.status = status
+        self.excerpt = excerpt[:300]
 
 
 class OutboundError(LtihostError):
@@ -70,12 +105,14 @@ class OutboundRefused(OutboundError):
 class OutboundFailed(OutboundError):
     """No usable answer: time-out, connection error, status, redirect or size.
 
-    `status` is the HTTP status if one came, else None.
+    `status` is the HTTP status if one came, else None. `sent` is False only when the request surely never left:
+    the name did not resolve, the connection was refused, TLS failed.
     """
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+    def __init__(self, code: str, message: str, status: int | None = None, *, sent: bool = True) -> None:
         super().__init__(code, message)
         self.status = status
+        self.sent = sent
 
 
 class Refused(LtihostError):
@@ -237,6 +274,14 @@ REASONS: dict[str, Reason] = {
     "deep_linking_invalid": _r(400, "rejected", "The deep linking request lacks its settings.", "Ask the LMS vendor."),
     "deep_linking_off": _r(403, "off", "Deep linking is switched off for this registration, or the application has no picker.",
                            "`ltihost registration set ID deep-linking=yes`, and give the application a --picker-url."),
+    "return_url_held": _r(403, "rejected", "The LMS wants content back at another origin than before; that needs an operator's look.",
+                          "If the LMS moved: `ltihost deployment origins REGISTRATION DEPLOYMENT --accept ORIGIN`."),
+    "submission_review_invalid": _r(400, "rejected", "The submission review names no person or no column of the gradebook.",
+                                    "Ask the LMS vendor."),
+    "submission_not_own": _r(403, "rejected", "A person without a teaching role asked for somebody else's submission.",
+                             "Check the roles that the LMS sends; a learner may review only what is his."),
+    "notice_invalid": _r(400, "rejected", "A notice of the LMS lacks what its type needs, or is no notice.",
+                         "Ask the LMS vendor."),
     # our own state
     "user_suspended": _r(403, "off", "The person is suspended on this host.", "Lift the suspension."),
     "user_unknown": _r(403, "off", "The person is not known here and this registration does not create people.",

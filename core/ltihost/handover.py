@@ -9,7 +9,7 @@ import orjson
 
 from ltihost.lti.vocabulary import SCOPE_LINE_ITEM, SCOPE_RESULT_READ, SCOPE_SCORE
 from ltihost.records import DeepLinking, Launch, Person, Services
-from ltihost.store.hot import StoredLaunch
+from ltihost.store.hot import LaunchedItem, StoredLaunch
 
 CODE_SECONDS = 60
 SESSION_SECONDS = 12 * 3600
@@ -37,7 +37,7 @@ def launch_json(launch: Launch) -> str:
             "line_item": None,
             "custom": launch.custom,
             "lis": launch.lis,
-            "for_user": launch.for_user,
+            "for_user": launch.for_user and _reviewed(launch.for_user),
             "groups": None,
             "presentation": launch.presentation,
             "deep_linking": _deep_linking(launch.deep_linking),
@@ -54,10 +54,13 @@ def services_json(launch: Launch) -> str:
     return orjson.dumps(
         {
             "services": launch.services,
-            "deep_linking": deep_linking and {"return_url": deep_linking.return_url, "data": deep_linking.data},
+            "deep_linking": deep_linking and {
+                "return_url": deep_linking.return_url, "data": deep_linking.data,
+                "accept_media_types": deep_linking.accept_media_types,
+            },
             "instance": launch.instance,
         }
-    ).decode()
+    ).decode()  # fmt: skip
 
 
 def capabilities(launch: Launch) -> dict[str, bool]:
@@ -80,17 +83,22 @@ def capabilities(launch: Launch) -> dict[str, bool]:
 def application_launch(stored: StoredLaunch) -> dict[str, Any]:
     """The whole launch for the application: ids filled in, personal data as far as it was released."""
     launch: dict[str, Any] = orjson.loads(stored.launch_json)
-    _release(launch["user"], stored.application.release)
+    for person in ("user", "for_user"):
+        if launch[person] is not None:
+            _release(launch[person], stored.application.release)
     launch["user"]["id"] = stored.user_id
+    if launch["for_user"] is not None and launch["for_user"]["subject"] == launch["user"]["subject"]:
+        launch["for_user"]["id"] = stored.user_id  # one's own work, perhaps at one's very first launch
     for part, identity in (("context", stored.context_id), ("resource_link", stored.resource_link_id)):
         if launch[part] is not None:
             launch[part]["id"] = identity
     if launch["deep_linking"] is not None:
         launch["deep_linking"]["id"] = stored.launch_id
+    launch["line_item"] = _line_item(stored.line_item)
     return {
         "id": stored.launch_id,
         "message": stored.message,
-        "launched_at": _timestamp(stored.launched_at),
+        "launched_at": timestamp(stored.launched_at),
         "tenant": {"id": stored.tenant.id, "slug": stored.tenant.slug, "name": stored.tenant.name},
         "registration": {
             "id": stored.registration_id, "name": stored.registration_name, "lms": stored.plugin,
@@ -98,8 +106,14 @@ def application_launch(stored: StoredLaunch) -> dict[str, Any]:
         },
         "deployment_id": stored.deployment_id,
         **launch,
-        "session": {"id": stored.session_id, "expires_at": _timestamp(stored.session_expires)},
+        "session": {"id": stored.session_id, "expires_at": timestamp(stored.session_expires)},
     }  # fmt: skip
+
+
+def _line_item(item: LaunchedItem | None) -> dict[str, Any] | None:
+    if item is None:
+        return None
+    return {"id": item.id, "label": item.label, "maximum": item.maximum and float(item.maximum)}
 
 
 def _any_line_item(services: Services) -> bool:
@@ -112,6 +126,11 @@ def _person(person: Person) -> dict[str, Any]:
         "family_name": person.family_name, "middle_name": person.middle_name, "email": person.email,
         "picture": person.picture, "locale": person.locale, "anonymous": person.anonymous,
     }  # fmt: skip
+
+
+def _reviewed(person: Person) -> dict[str, Any]:
+    """Whose submission is reviewed. The id is known before the launch is stored, if the host knows the person."""
+    return _person(person) | {"id": person.id}
 
 
 def _deep_linking(settings: DeepLinking | None) -> dict[str, Any] | None:
@@ -133,5 +152,6 @@ def _release(user: dict[str, Any], release: frozenset[str]) -> None:
         user[name] = None
 
 
-def _timestamp(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
+    """A moment as every answer writes it: RFC 3339, UTC, milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

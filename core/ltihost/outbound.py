@@ -18,7 +18,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import lru_cache
 
 import httpcore2
 import httpx2
@@ -31,7 +31,10 @@ from ltihost.guard import GuardedTransport, Resolve, SystemResolver, is_tls_fail
 MAX_TRIES = 3
 _PAUSE = 0.1
 _REPEATABLE = frozenset({502, 503, 504})
+_HEADERS = {"user-agent": f"ltihost/{__version__}", "accept-encoding": "gzip, deflate"}
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+#: What fails before a byte of the request leaves: no address, no connection, no TLS, no free connection.
+_BEFORE_SENDING = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ class Timeouts:
     connect: float = 5.0
     read: float = 10.0
     total: float = 20.0
+
+    def for_each_step(self) -> dict[str, float]:
+        """As httpcore2 takes them."""
+        return {"connect": self.connect, "read": self.read, "write": self.read, "pool": self.connect}
 
 
 def approved_ports(*urls: str | None) -> frozenset[int]:
@@ -75,14 +82,8 @@ class Outbound:
         self._networks = tuple(allow_networks)
         self._timeouts = timeouts or Timeouts()
         self._resolver = SystemResolver()
-        self._client = httpx2.AsyncClient(
-            transport=GuardedTransport(self._networks, resolve or self._resolver),
-            timeout=httpx2.Timeout(self._timeouts.read, connect=self._timeouts.connect, pool=self._timeouts.connect),
-            headers={"user-agent": f"ltihost/{__version__}", "accept-encoding": "gzip, deflate"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        # httpx2's client would add cookies, redirects and credentials from the environment; nothing of it is wanted.
+        self._transport = GuardedTransport(self._networks, resolve or self._resolver)
 
     def check_url(self, url: str, *, ports: frozenset[int] = frozenset()) -> None:
         """Check the form of a URL before it is saved; `ports` as from `approved_ports(url)`.
@@ -100,7 +101,8 @@ class Outbound:
 
         `limit` is in bytes, `ports` as from `approved_ports`. Raises OutboundRefused as `check_url` does, and
         OutboundFailed: `timeout`, `connection_failed`, `tls_failed`, `redirect_refused`, `too_large`,
-        `body_unreadable`. A 4xx or 5xx is an Answer.
+        `body_unreadable`. A 4xx or 5xx is an Answer. A failure carries the status if one came, and whether the
+        request may have been read.
         """
         request = self._request("GET", url, accept, ports, headers, None)
         async with self._in_time(request):
@@ -125,7 +127,7 @@ class Outbound:
             return await self._send(request, limit)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
         self._resolver.close()
 
     def _destination(self, text: str, ports: frozenset[int]) -> tuple[httpx2.URL, bool]:
@@ -149,11 +151,13 @@ class Outbound:
         content: bytes | None,
     ) -> httpx2.Request:  # fmt: skip
         url, inside_only = self._destination(text, ports)
-        request = self._client.build_request(
-            method, url, headers={"accept": accept, **(headers or {})}, content=content
+        return httpx2.Request(
+            method,
+            url,
+            headers={**_HEADERS, "accept": accept, **(headers or {})},
+            content=content,
+            extensions={"inside_only": inside_only, "timeout": self._timeouts.for_each_step()},
         )
-        request.extensions["inside_only"] = inside_only
-        return request
 
     @asynccontextmanager
     async def _in_time(self, request: httpx2.Request) -> AsyncIterator[None]:
@@ -164,22 +168,24 @@ class Outbound:
             raise _failed("timeout", request, f"took longer than {self._timeouts.total:g} seconds") from None
 
     async def _send(self, request: httpx2.Request, limit: int) -> Answer:
+        status: int | None = None
         try:
-            response = await self._client.send(request, stream=True)
+            response = await self._transport.handle_async_request(request)
+            status = response.status_code
             try:
                 return await _read(request, response, limit)
             finally:
                 await response.aclose()
         except httpcore2.TimeoutException as error:
-            raise _failed("timeout", request, "did not answer in time") from error
+            raise _broken("timeout", request, "did not answer in time", error, status) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             if is_tls_failure(error):
-                raise _failed(
-                    "tls_failed", request, f"offers no TLS that can be trusted here: {error!s:.200}"
-                ) from error
-            raise _failed("connection_failed", request, f"could not be reached: {error!s:.200}") from error
+                text = f"offers no TLS that can be trusted here: {error!s:.200}"
+                raise _broken("tls_failed", request, text, error, status) from error
+            text = f"could not be reached: {error!s:.200}"
+            raise _broken("connection_failed", request, text, error, status) from error
         except httpx2.DecodingError as error:
-            raise _failed("body_unreadable", request, "sent a body that does not decompress") from error
+            raise _failed("body_unreadable", request, "sent a body that does not decompress", status) from error
 
 
 async def _read(request: httpx2.Request, response: httpx2.Response, limit: int) -> Answer:
@@ -195,10 +201,17 @@ async def _read(request: httpx2.Request, response: httpx2.Response, limit: int) 
     return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body))
 
 
-def _failed(code: str, request: httpx2.Request, text: str, status: int | None = None) -> OutboundFailed:
-    return OutboundFailed(code, f"{_host(request.url)} {text}.", status)
+def _failed(
+    code: str, request: httpx2.Request, text: str, status: int | None = None, *, sent: bool = True
+) -> OutboundFailed:
+    return OutboundFailed(code, f"{_host(request.url)} {text}.", status, sent=sent)
 
 
+def _broken(code: str, request: httpx2.Request, text: str, error: Exception, status: int | None) -> OutboundFailed:
+    return _failed(code, request, text, status, sent=not isinstance(error, _BEFORE_SENDING))
+
+
+@lru_cache(maxsize=64)
 def _parsed(text: str) -> httpx2.URL:
     try:
         return httpx2.URL(text)

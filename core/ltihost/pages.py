@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -77,9 +78,36 @@ class Pages:
         """The page that asks platform storage for this browser's secret and confirms the launch."""
         return self._page("storage.html", registration, 200, {}, **data)
 
-    def message(self, registration: Registration | None, title: str, advice: str, *, status: int = 200) -> Response:
-        """A page that only says something."""
-        return self._page("refusal.html", registration, status, {}, title=title, advice=advice, code=None, home=None)
+    def deep_link_return(self, *, action: str, jwt: str, frame_ancestors: str) -> Response:
+        """The page that posts a deep linking answer to the platform at once; without scripts it takes a click.
+
+        Its form may go on to wherever the platform redirects it, so any https page is permitted.
+        """
+        nonce = secrets.token_urlsafe(16)
+        html = self._templates.get_template("deep_link_return.html").render(action=action, jwt=jwt, nonce=nonce)
+        headers = lti_headers(frame_ancestors)
+        headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; form-action https: {origin_of(action)}; "
+            f"base-uri 'none'; frame-ancestors {frame_ancestors}"
+        )
+        return HTMLResponse(html, headers=headers)
+
+    def message(
+        self,
+        registration: Registration | None,
+        title: str,
+        advice: str,
+        *,
+        status: int = 200,
+        frame_ancestors: str | None = None,
+    ) -> Response:
+        """A page that only says something. `frame_ancestors` takes the place of the registration's."""
+        response = self._page(
+            "refusal.html", registration, status, {}, title=title, advice=advice, code=None, home=None
+        )
+        if frame_ancestors is not None:
+            response.headers.update(lti_headers(frame_ancestors))
+        return response
 
     def _page(
         self, name: str, registration: Registration | None, status: int, headers: dict[str, str], **values: Any

@@ -205,6 +205,7 @@ class DeepLinking:
     accept_line_item: bool | None
     title: str | None = None
     text: str | None = None
+    accept_media_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,8 @@ class Services:
     memberships_url: str | None = None
     nrps_versions: tuple[str, ...] = ()
     groups_url: str | None = None
+    notices_url: str | None = None
+    notice_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ class Launch:
     rung: Rung
     cookies: Cookies
     deep_linking: DeepLinking | None = None
-    for_user: str | None = None
+    for_user: Person | None = None
     global_role: str | None = None
     group_role: str | None = None
     warnings: tuple[str, ...] = ()

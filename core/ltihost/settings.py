@@ -15,6 +15,7 @@ from ltihost.targets import origin_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_DATABASES = ("sqlite", "postgresql", "postgres")
 
 
 class Settings(BaseSettings):
@@ -46,6 +47,15 @@ class Settings(BaseSettings):
     launch_rows_per_minute: int = Field(default=600, description="Refused launches stored per registration and minute.")
     login_rows_per_minute: int = Field(default=60, description="Refused logins stored per minute.")
     api_rate_per_minute: int = Field(default=6000, description="Exchanges per API key and minute.")
+    attempt_days: int = Field(
+        default=90, ge=1, le=36_500, description="Days for which refused and waiting launches and logins are kept."
+    )
+
+    plugin_faults_file: Path | None = Field(
+        default=None,
+        description="Where a process notes the plugin whose hook blocked it, before it ends and is started anew; a plugin "
+        "that stands there is refused. `serve` with several workers makes one for its own run.",
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -59,6 +69,13 @@ class Settings(BaseSettings):
         if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
             raise ValueError("must be https; http serves only for localhost, 127.0.0.1 and [::1]")
         return str(origin_of(value))
+
+    @field_validator("database_url", "migrate_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and value.get_secret_value().partition(":")[0] not in _DATABASES:
+            raise ValueError("must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+        return value
 
     @field_validator("plugins", mode="before")
     @classmethod
@@ -119,6 +136,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _fault(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"]).upper()
+    if item["type"] == "missing":
+        return f"LTIHOST_{name} is required: the URL at which browsers reach this host, like https://lti.example.org"
     text = str(item["msg"]).removeprefix("Value error, ")
     return f"LTIHOST_{name}: {text}" if name else text
 

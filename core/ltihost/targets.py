@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from ltihost.records import Application
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -12,6 +14,12 @@ def permitted(url: str, registered: Iterable[str]) -> bool:
     """Whether `url` is one of `registered` or lies below one, at a border of path segments."""
     found = _parts(url)
     return found is not None and any(_below(found, parts) for item in registered if (parts := _parts(item)) is not None)
+
+
+def leads_to(application: Application, url: str) -> bool:
+    """Whether a launch may end at this URL. A `code` of its own would stand before ours, and somebody could plant his."""
+    ours = permitted(url, (application.launch_url, *application.allowed_targets))
+    return ours and "code" not in parse_qs(urlsplit(url).query, keep_blank_values=True)
 
 
 def same_page(url: str, other: str) -> bool:

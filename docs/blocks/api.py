@@ -8,7 +8,8 @@ from typing import Any
 
 from docs.blocks.markdown import code, joined, table
 from docs.blocks.source import calls
-from ltihost.api import application, authentication, build_api, problems
+from ltihost.api import application, build_api, callers, capabilities, paging, problems, scores
+from ltihost.api.models import LaunchShape
 from ltihost.host import Host
 from ltihost.plugins.loader import load_plugins
 from ltihost.settings import Settings
@@ -45,16 +46,40 @@ def errors() -> str:
 
 
 def _section(method: str, path: str, operation: dict[str, Any]) -> str:
-    answers = (
-        (status, answer["description"].replace("Successful Response", "The launch"))
-        for status, answer in sorted(operation["responses"].items())
-    )
+    answers = ((status, _answer(answer)) for status, answer in sorted(operation["responses"].items()))
     return joined(
         f"## {method} /api/v1{path}",
         f"{operation['summary']}. {operation.get('description', '')}",
+        _scope(operation),
+        _parameters(operation.get("parameters", [])),
         _body(operation.get("requestBody")),
         table(("status", "answer"), answers),
     )
+
+
+def _scope(operation: dict[str, Any]) -> str:
+    scopes = (scope for wanted in operation["security"] for found in wanted.values() for scope in found)
+    return f"Scope: {', '.join(map(code, scopes))}."
+
+
+def _answer(answer: dict[str, Any]) -> str:
+    """What comes back: of a good answer its members, where a record lists them."""
+    if answer["description"] != "Successful Response":
+        return str(answer["description"])
+    schema = _resolved(answer["content"]["application/json"]["schema"])
+    if schema["title"] == LaunchShape.__name__:
+        return "The launch"
+    return ", ".join(map(code, schema["properties"]))
+
+
+def _parameters(parameters: list[dict[str, Any]]) -> str | None:
+    """Those of query and header; what stands in the path says itself."""
+    rows = [
+        (code(item["name"]), item["in"] + ("" if item.get("required") else ", optional"), item.get("description", ""))
+        for item in parameters
+        if item["in"] != "path"
+    ]
+    return table(("parameter", "where", "meaning"), rows) if rows else None
 
 
 def _body(body: dict[str, Any] | None) -> str | None:
@@ -65,12 +90,19 @@ def _body(body: dict[str, Any] | None) -> str | None:
     rows = (
         (
             code(name),
-            f"{part.get('type', 'any')}{'' if name in required else ', optional'}",
+            f"{_type(part)}{'' if name in required else ', optional'}",
             part.get("description", ""),
         )
         for name, part in schema["properties"].items()
     )
     return joined("Body (`application/json`):", table(("member", "type", "meaning"), rows))
+
+
+def _type(part: dict[str, Any]) -> str:
+    """The types of a member in JSON's words; choices are named."""
+    kinds = [_resolved(kind) for kind in part.get("anyOf", [part])]
+    names = (" or ".join(map(code, kind["enum"])) if "enum" in kind else kind.get("type", "object") for kind in kinds)
+    return " or ".join(dict.fromkeys(names))
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +115,7 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _errors() -> Iterator[tuple[int, str, str]]:
     """(status, code, detail) of each error of the API whose code is written out."""
-    for module in (application, authentication, problems):
+    for module in (application, callers, capabilities, paging, scores, problems):
         for name in ("ApiError", "problem"):
             for status, code_, detail, *_ in calls(module, name):
                 if isinstance(status, int) and isinstance(code_, str) and code_.islower():

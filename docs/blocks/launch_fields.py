@@ -5,11 +5,11 @@ from __future__ import annotations
 import orjson
 
 from ltihost.records import Application, Tenant
-from ltihost.store.hot import StoredLaunch
+from ltihost.store.hot import LaunchedItem, StoredLaunch
 
 MEANINGS = {
     "id": "This launch. An administrator finds it with `ltihost launch show`.",
-    "message": "What the person came for: to open a link, or to choose content. The other two are not sent in this version.",
+    "message": "What the person came for: to open a link, to choose content, or to look at somebody's work. `data_privacy` is not sent in this version.",
     "launched_at": "When the launch was accepted, UTC.",
     "target_link_uri": "The URL the launch led to: yours, checked against the application's launch URL and allowed targets.",
     "tenant": "The organisation that the deployment was approved for.",
@@ -55,16 +55,26 @@ MEANINGS = {
     "resource_link.lms_id": "The platform's id, unique within the deployment only.",
     "resource_link.title": "It can change.",
     "resource_link.description": "Some LMSs send HTML: treat it as untrusted.",
-    "line_item": "Always null in this version: grades are not built.",
-    "line_item.id": "Not used in this version.",
-    "line_item.label": "Not used in this version.",
-    "line_item.maximum": "Not used in this version.",
+    "line_item": "The column of the gradebook that the launch named as the link's own. Null where it named none: that a link has no column of its own does not mean that you cannot make one.",
+    "line_item.id": "The host's id. Post scores to it: see [send grades](../how-to/send-grades.md).",
+    "line_item.label": "Null until the host has asked the LMS, a moment after the first launch of a link.",
+    "line_item.maximum": "Null until the host has asked the LMS.",
     "custom": "Custom parameters, all as text. A variable that the LMS did not fill in is left out and named in `warnings`.",
     "lis": "Identifiers of a student information system.",
     "lis.person_sourcedid": "Of the person.",
     "lis.course_section_sourcedid": "Of the section.",
     "lis.course_offering_sourcedid": "Of the offering.",
-    "for_user": "Always null in this version.",
+    "for_user": "Whose work is to be shown, where `message` is `submission_review`; else null. The host has checked that `user` may see it: a grading role, or one's own work.",
+    "for_user.id": "The host's id. Null for somebody whom it has not seen in a launch or a roster.",
+    "for_user.subject": "The platform's own id (`sub`).",
+    "for_user.name": "Released with `names`.",
+    "for_user.given_name": "Released with `names`.",
+    "for_user.family_name": "Released with `names`.",
+    "for_user.middle_name": "Released with `names`.",
+    "for_user.email": "Released with `email`.",
+    "for_user.picture": "Released with `picture`.",
+    "for_user.locale": "The person's language.",
+    "for_user.anonymous": "False: a review always names somebody.",
     "groups": "Always null in this version.",
     "presentation": "How the LMS shows the launch.",
     "presentation.target": "Null where the LMS does not say, or says the same everywhere.",
@@ -153,6 +163,7 @@ EXAMPLE = StoredLaunch(
     context_id="ctx_6u7vxwzxiyvz2a3b4c5d6e7fxg",
     resource_link_id="lnk_zhijvk2m3n4p5q6r7sxtzuivvw",
     launch_json=orjson.dumps(_STORED).decode(),
+    line_item=LaunchedItem("lin_4k2xw7n3vq5m6cxdifvg2h3j4a", "Cell structure quiz", "10"),
     session_id="ses_2x3y4z5a6b7cxdzeifvg2h3j4k",
     session_expires=1_790_043_200.0,
 )  # fmt: skip

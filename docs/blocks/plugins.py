@@ -93,8 +93,9 @@ REFUSALS = {
     "api_version": "The plugin was made for another major version of the contract, or for a later minor one.",
     "unknown_hook": "A function is marked `@hookimpl`, but this host has no hook of that name.",
     "hook_signature": "A hook asks for a parameter that it is not given.",
-    "hook_async": "A hook is a coroutine. Hooks are plain functions; `launch_accepted` may answer an awaitable.",
+    "hook_async": "A hook is a coroutine. Hooks are plain functions; those that tell of an event may answer an awaitable.",
     "hook_wrapper": "A hook is a wrapper. Hooks may not wrap others.",
+    "hook_blocked": "A hook held a process for ten seconds. A process that starts in its place leaves the plugin out.",
     "adapter_failed": "`register_adapter` raised an error.",
     "adapter_type": "`register_adapter` answered no subclass of `ltihost.plugins.LtiAdapter`.",
 }

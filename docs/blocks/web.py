@@ -10,6 +10,7 @@ from starlette.types import Message, Scope
 
 from docs.blocks.markdown import code, joined, table
 from ltihost import pages
+from ltihost.admin import pages as admin_pages
 from ltihost.asgi import RequestFrame
 from ltihost.flows import key_set
 
@@ -42,6 +43,8 @@ def headers() -> str:
         "## Pages inside an LMS",
         "`ORIGINS` are the registration's frame origins; without any, `https:` and the registration's own http origins within `LTIHOST_ALLOW_NETWORKS`.",
         table(("header", "value"), _rows(pages.lti_headers("ORIGINS"))),
+        "## Below `/admin`",
+        table(("header", "value"), _rows(admin_pages.HEADERS)),
         "## Key sets",
         table(("header", "value"), _rows(key_set._HEADERS)),
     )

@@ -22,7 +22,8 @@ from ltihost.records import Attempt
 from ltihost.settings import Settings
 from ltihost.store import applications, launches, registrations, tenants
 from ltihost.store.database import Database
-from ltihost.testing.demo_app import build_demo_app
+from ltihost.testing.demo_app import HostApi, build_demo_app
+from ltihost.testing.demo_app.api import SCOPES
 from ltihost.testing.profile import Profile
 from ltihost.testing.serving import RunningCampus, listen, port_of, running_campus, serving
 from tests.find_browser import find_browser
@@ -84,14 +85,14 @@ def world(module_settings: Settings) -> Iterator[World]:
         base_url = f"http://localhost:{port_of(sockets)}"
         settings = module_settings.model_copy(update={"base_url": base_url})
         campus = stack.enter_context(running_campus(profiles()))
-        run_apart(_introduce(settings, campus))
-        app = build_app(settings, applications={"demo": build_demo_app()})
+        api = HostApi(base_url, run_apart(_introduce(settings, campus)))
+        app = build_app(settings, applications={"demo": build_demo_app(api)})
         stack.enter_context(serving(app, sockets, lifespan=True))
         yield World(base_url, campus, settings)
 
 
-async def _introduce(settings: Settings, campus: RunningCampus) -> None:
-    """One tenant, the demo application, and one registration per LMS, told to both sides."""
+async def _introduce(settings: Settings, campus: RunningCampus) -> str:
+    """One tenant, the demo application, and one registration per LMS, told to both sides. Answers the application's key."""
     database = Database(settings)
     await database.open()
     run = database.run_host
@@ -119,7 +120,9 @@ async def _introduce(settings: Settings, campus: RunningCampus) -> None:
         values = [(name.replace("_", "-"), value) for name, value in told.items()]
         await run(registrations.update, draft.id, values, actor=ACTOR)
         await run(registrations.approve, draft.id, actor=ACTOR)
+    made = await run(applications.create_key, application, tenant.id, scopes=SCOPES, actor=ACTOR)
     await database.close()
+    return made.text
 
 
 @pytest.fixture(scope="module")

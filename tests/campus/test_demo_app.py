@@ -92,11 +92,6 @@ def test_withheld_names() -> None:
     assert "e-mail withheld" in page.text
 
 
-def test_deep_linking_says_that_the_picker_comes_later() -> None:
-    page = shown(changed(message="deep_linking", resource_link=None))
-    assert "The picker comes later" in page.text
-
-
 def test_test_user_is_marked() -> None:
     assert "test user" in shown(changed(test_user=True)).text
     assert "test user" not in shown(LAUNCH).text

@@ -14,8 +14,9 @@ from joserfc.jwk import KeySet, RSAKey
 from starlette.responses import JSONResponse
 
 from ltihost.testing.platform import SimulatedPlatform
+from ltihost.testing.services.rules_tokens import ASSERTION_TYPE
+from ltihost.testing.services.tokens import SCOPES
 from ltihost.testing.serving import RunningCampus, listen, port_of, serving
-from ltihost.testing.tokens import ASSERTION_TYPE, SCOPES
 
 KEY = RSAKey.generate_key(2048, parameters={"kid": "tool-key", "alg": "RS256", "use": "sig"})
 STRANGER = RSAKey.generate_key(2048, parameters={"kid": "tool-key", "alg": "RS256", "use": "sig"})

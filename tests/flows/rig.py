@@ -84,7 +84,7 @@ class Rig:
         self.keys.keys = [KEY.jwk()]
         self.clock = Clock(1_790_000_000.0)
         self.app = build_app(
-            settings, plugins=plugins or load_plugins(["lti"]), applications=applications, clock=self.clock
+            settings, plugins=plugins or load_plugins(["lti"]), applications=applications, clock=self.clock, work=False
         )
         self.host: Host = self.app.state.host
         self._stack = AsyncExitStack()

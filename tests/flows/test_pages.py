@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from ltihost.errors import REASONS
@@ -157,6 +158,23 @@ async def test_a_fault_of_ours_shows_a_code_and_nothing_else(rig: Rig) -> None:
     assert newest.code in answer.text
     for inside in ("RuntimeError", "secret", "SELECT", "Traceback"):
         assert inside not in answer.text
+
+
+async def test_even_an_answer_nobody_made_has_the_headers(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own 500 to an error that no handler took."""
+
+    async def break_it(_: str) -> None:
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(rig.host.database.hot, "route", break_it)
+    transport = httpx2.ASGITransport(rig.app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.text) == (500, "Internal Server Error")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(answer.headers["x-request-id"]) == 16
 
 
 async def test_hostile_names_arrive_as_text(rig: Rig) -> None:

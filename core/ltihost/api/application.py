@@ -8,8 +8,19 @@ from fastapi import Depends, FastAPI
 from starlette.responses import JSONResponse, Response
 
 from ltihost import __version__
-from ltihost.api import problems
-from ltihost.api.authentication import Callers
+from ltihost.api import (
+    capabilities,
+    deep_links,
+    deliveries,
+    events,
+    line_items,
+    members,
+    problems,
+    results,
+    scores,
+    sessions,
+)
+from ltihost.api.callers import Callers
 from ltihost.api.models import ExchangeRequest, LaunchShape
 from ltihost.api.problems import ApiError, Problem
 from ltihost.handover import SESSION_SECONDS, application_launch
@@ -40,7 +51,8 @@ def build_api(host: Host) -> FastAPI:
         root_path_in_servers=False,
     )
     problems.install(api)
-    exchanger = Depends(Callers(host).requires("launch:exchange"))
+    callers = Callers(host)
+    exchanger = Depends(callers.requires("launch:exchange"))
 
     @api.post(
         "/launches/exchange",
@@ -60,4 +72,6 @@ def build_api(host: Host) -> FastAPI:
             raise ApiError(410, "code_unusable", "The code is unknown, was used before, or is older than 60 seconds.")
         return JSONResponse(application_launch(stored))
 
+    for module in (scores, deliveries, line_items, results, deep_links, members, sessions, events, capabilities):
+        module.add_routes(api, host, callers)
     return api

@@ -77,9 +77,11 @@ class ResourceLinkShape(Shape):
 
 
 class LineItemShape(Shape):
+    """The column of the LMS's gradebook that belongs to the link. Post scores to its `id`."""
+
     id: str
-    label: str
-    maximum: float
+    label: str | None = Field(description="Null until the LMS was asked for it.")
+    maximum: float | None = Field(description="Null until the LMS was asked for it.")
 
 
 class LisShape(Shape):
@@ -148,7 +150,7 @@ class LaunchShape(Shape):
     line_item: LineItemShape | None
     custom: dict[str, str]
     lis: LisShape
-    for_user: str | None
+    for_user: UserShape | None = Field(description="Whose submission is reviewed; null in other messages.")
     groups: list[str] | None
     presentation: PresentationShape
     deep_linking: DeepLinkingShape | None

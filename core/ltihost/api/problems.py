@@ -11,7 +11,19 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from ltihost.errors import Busy
+from ltihost.bindings import NotBound
+from ltihost.errors import (
+    Busy,
+    Conflict,
+    Gone,
+    Invalid,
+    LtihostError,
+    NotFound,
+    NotPermitted,
+    OutboundError,
+    PluginFailed,
+    ServiceFailed,
+)
 
 log = structlog.get_logger()
 
@@ -42,7 +54,13 @@ class ApiError(Exception):
 _TITLES = {
     400: "Bad request", 401: "Not authenticated", 403: "Not permitted", 404: "Not found", 405: "Method not allowed",
     409: "Conflict", 410: "Gone", 413: "Too large", 415: "Unsupported media type", 422: "Unusable value",
-    429: "Too many requests", 500: "Internal error", 503: "Unavailable",
+    429: "Too many requests", 500: "Internal error", 502: "A server that is asked failed", 503: "Unavailable",
+}  # fmt: skip
+
+
+_STATUS: dict[type[LtihostError], int] = {
+    NotFound: 404, NotPermitted: 403, Conflict: 409, NotBound: 409, Gone: 410, Invalid: 422, PluginFailed: 502,
+    ServiceFailed: 502, OutboundError: 502,
 }  # fmt: skip
 
 
@@ -57,6 +75,7 @@ def install(app: FastAPI) -> None:
     """Every error of `app` becomes a problem document; none shows what is inside."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(Busy, _busy)
+    app.add_exception_handler(LtihostError, _named)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
@@ -70,6 +89,12 @@ async def _busy(_: Request, error: Any) -> Response:
     return problem(
         503, "busy", "The database did not answer in time; nothing was changed. Try again.", {"Retry-After": "1"}
     )
+
+
+async def _named(_: Request, error: Any) -> Response:
+    """An error of the host's own tree, by its code; one that callers cannot help is no business of theirs."""
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+    return await _unexpected(_, error) if status is None else problem(status, error.code, error.message)
 
 
 async def _invalid(_: Request, error: Any) -> Response:

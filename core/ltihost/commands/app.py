@@ -11,15 +11,22 @@ from sqlalchemy.orm import Session
 from ltihost.commands import output
 from ltihost.commands.operator import TenantOption, actor, operate, slugs, tenant_id_of
 from ltihost.commands.output import AsJson
-from ltihost.errors import Invalid
+from ltihost.errors import Conflict, Invalid
 from ltihost.records import HOST, Application
-from ltihost.settings import LOCAL_HOSTS, Settings, load_settings
-from ltihost.store import applications
+from ltihost.registration_values import split_values
+from ltihost.settings import LOCAL_HOSTS, load_settings
+from ltihost.store import applications, checks
 from ltihost.store.hot import ApiKey
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The application's short name.")]
 #: What a key can be allowed to do; the first is the default.
-SCOPES = ("launch:exchange",)
+SCOPES = (
+    "launch:exchange", "lineitems:read", "lineitems:write", "grades:read", "grades:write", "grades:override",
+    "roster:read", "deeplink:write", "events:read",
+)  # fmt: skip
+#: What only a key that was asked for it may do: set a grade against the policy of its line item.
+_ASKED_FOR = frozenset({"grades:override"})
+_URLS = ("launch-url", "picker-url", "webhook-url", "allow-target")
 
 
 def create(
@@ -37,17 +44,49 @@ def create(
 ) -> None:
     """Make an application: of one organisation, or without --tenant of all."""
     targets = allow_target or []
-    for url in filter(None, (launch_url, picker_url, webhook_url, *targets)):
-        _check_scheme(url, load_settings())
-    made, owner = operate(
+    _check_schemes(launch_url, picker_url, webhook_url, *targets)
+    made, secret = operate(
         _create, tenant, slug, name=name, launch_url=launch_url, picker_url=picker_url, webhook_url=webhook_url,
-        allowed_targets=targets, release=[item.strip() for item in release.split(",") if item.strip()],
+        allowed_targets=targets, release=checks.items(release),
     )  # fmt: skip
     if as_json:
-        output.document(application_json(made, owner))
+        output.document({**application_json(made, tenant), "webhook_secret": secret})
         return
     output.say(f"Application {made.slug} ({made.name}) is there; launches lead to {made.launch_url}")
-    output.hint(f"next: ltihost app key create {made.slug}{_tenant_flag(owner)}")
+    _say_secret(secret)
+    output.hint(f"next: ltihost app key create {made.slug}{_tenant_flag(tenant)}")
+
+
+def set_(
+    slug: Slug,
+    assignments: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE...", help=f"NAME is one of {', '.join(applications.FIELDS)}.")
+    ],
+    tenant: TenantOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set values of an application. `allow-target` and `release` take a comma list, which replaces the former one.
+
+    Nothing after the = takes a picker, a webhook or the further targets away. An application of one organisation is
+    named with --tenant, one that serves all of them without.
+    """
+    values = split_values(assignments)
+    _check_schemes(*(url for name, value in values if name in _URLS for url in checks.items(value)))
+    changed, secret = operate(_set, tenant, slug, values)
+    if as_json:
+        output.document({**application_json(changed, tenant), "webhook_secret": secret})
+        return
+    _print(changed, tenant)
+    _say_secret(secret)
+
+
+def show(slug: Slug, tenant: TenantOption = None, as_json: AsJson = False) -> None:
+    """Everything about one application; with --tenant the one that the organisation uses under this name."""
+    found, owner = operate(_found, slug, tenant)
+    if as_json:
+        output.document(application_json(found, owner))
+        return
+    _print(found, owner)
 
 
 def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
@@ -64,11 +103,13 @@ def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
 def create_key(
     slug: Slug,
     tenant: TenantOption = None,
-    scope: Annotated[list[str] | None, typer.Option(help="What the key may do. Repeatable.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What the key may do. Repeatable. Without: everything but grades:override.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and show it, this once. Two can be live, so that one replaces the other without a gap."""
-    scopes = scope or list(SCOPES[:1])
+    scopes = scope or [name for name in SCOPES if name not in _ASKED_FOR]
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise Invalid("scope_unknown", f"There is no scope {unknown[0]!r}; there is {', '.join(SCOPES)}.")
     key = operate(_create_key, slug, tenant, scopes)
@@ -119,9 +160,47 @@ def application_json(application: Application, owner: str | None) -> dict[str, A
     }
 
 
+def _print(application: Application, owner: str | None) -> None:
+    output.facts([
+        ("Slug", application.slug),
+        ("Id", application.id),
+        ("Name", application.name),
+        ("Organisation", owner or "every"),
+        ("Launch URL", application.launch_url),
+        ("Picker URL", application.picker_url),
+        ("Webhook URL", application.webhook_url),
+        ("Further targets", application.allowed_targets),
+        ("Receives", application.release),
+    ])  # fmt: skip
+
+
+def _say_secret(secret: str | None) -> None:
+    """Of the events that will be sent; made with the first webhook URL."""
+    if secret is not None:
+        output.say(f"Webhook secret: {secret}")
+        output.hint("Keep it now: it is not shown again. Events are signed with it, as Standard Webhooks say.")
+
+
 def _create(session: Session, /, tenant: str | None, slug: str, **values: Any) -> tuple[Application, str | None]:
-    owner = tenant_id_of(session, tenant) or HOST
-    return applications.create(session, owner, slug, **values, actor=actor()), tenant
+    made = applications.create(session, tenant_id_of(session, tenant) or HOST, slug, **values, actor=actor())
+    return made, applications.webhook_secret(session, made.id)
+
+
+def _set(
+    session: Session, tenant: str | None, slug: str, values: list[tuple[str, str]]
+) -> tuple[Application, str | None]:
+    """The application as it is now, and its webhook secret if that is new."""
+    tenant_id = tenant_id_of(session, tenant)
+    known = applications.by_slug(session, slug, tenant_id)
+    if known.tenant_id != (tenant_id or HOST):
+        raise Conflict("application_shared", f"{slug} serves every organisation: set it without --tenant.")
+    changed = applications.update(session, known.id, values, actor=actor())
+    return changed, None if known.webhook_url else applications.webhook_secret(session, changed.id)
+
+
+def _found(session: Session, slug: str, tenant: str | None) -> tuple[Application, str | None]:
+    found = applications.by_slug(session, slug, tenant_id_of(session, tenant))
+    return found, slugs(session)[found.tenant_id]
 
 
 def _listed(session: Session, tenant: str | None) -> list[tuple[Application, str | None]]:
@@ -154,11 +233,13 @@ def _key_json(key: ApiKey, names: dict[str, str | None]) -> dict[str, Any]:
     }
 
 
-def _check_scheme(url: str, settings: Settings) -> None:
+def _check_schemes(*urls: str | None) -> None:
     """Launch codes travel in these URLs, so plain http serves only on this machine and in permitted networks."""
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS and not settings.allow_networks:
-        raise Invalid("url_insecure", f"{url} must begin with https://; http needs LTIHOST_ALLOW_NETWORKS.")
+    settings = load_settings()
+    for url in filter(None, urls):
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS and not settings.allow_networks:
+            raise Invalid("url_insecure", f"{url} must begin with https://; http needs LTIHOST_ALLOW_NETWORKS.")
 
 
 def _tenant_flag(owner: str | None) -> str:

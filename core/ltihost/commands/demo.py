@@ -50,7 +50,7 @@ def demo(
 
 def _print_step(step: Step) -> None:
     style = "green" if step.status == "ok" else "bold red"
-    output.say((f"{step.status:<7}", style), f"{step.lms:<12}{step.step:<8}{step.detail} ({step.seconds:.2f} s)")
+    output.say((f"{step.status:<7}", style), f"{step.lms:<12}{step.step:<14}{step.detail} ({step.seconds:.2f} s)")
 
 
 def _ignore(_: Step) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-import httpx2
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from ltihost.mounted import LAUNCH
+from ltihost.commands.demo_lesson import Lesson
+from ltihost.commands.demo_steps import Step, UnexpectedError, Watched, last_of, scene, timed
 from ltihost.records import Attempt
 from ltihost.testing.campus_pages import Choices, launch_url
-from ltihost.testing.driver import Walk, WalkError, walk
-from ltihost.testing.parts import Context, Link, Person
+from ltihost.testing.driver import Walk, walk
 from ltihost.testing.platform import SimulatedPlatform
+
+__all__ = ["REFUSED", "WELCOME", "Step", "Story", "Watched"]
 
 #: Who opens a link: their kind in every simulated LMS, and the role that the application must be told.
 WELCOME = {"teacher": "instructor", "student": "learner"}
@@ -33,33 +29,6 @@ _CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\b")
 FindAttempt = Callable[[str], Awaitable[Attempt | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the story; `seconds` is how long the whole walk took."""
-
-    lms: str
-    step: str
-    status: Literal["ok", "failed"]
-    detail: str
-    seconds: float
-
-
-class Watched:
-    """An application mounted in the host, and the last launch that reached it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.last: Mapping[str, Any] | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.last = scope.get(LAUNCH) or self.last
-        await self._app(scope, receive, send)
-
-
-class UnexpectedError(Exception):
-    """A step ended otherwise than the story says; the text is its detail."""
-
-
 class Story:
     """Plays each LMS's part. `find_attempt` answers what the host stored under a short code."""
 
@@ -70,13 +39,15 @@ class Story:
     async def play(self, platform: SimulatedPlatform) -> AsyncIterator[Step]:
         """The steps of one LMS as they happen."""
         for kind, role in WELCOME.items():
-            yield await _timed(platform, self._welcome(platform, kind, role))
+            yield await timed(platform, "launch", self._welcome(platform, kind, role))
         for fault, code in REFUSED.items():
-            yield await _timed(platform, self._refuse(platform, fault, code))
+            yield await timed(platform, "launch", self._refuse(platform, fault, code))
+        async for step in Lesson(self._watched, platform).play():
+            yield step
 
     async def _welcome(self, platform: SimulatedPlatform, kind: str, role: str) -> str:
         """Somebody opens a link and the application learns who, where and as what."""
-        context, person, link = _scene(platform, kind)
+        context, person, link = scene(platform, kind)
         self._watched.last = None
         end = await walk(launch_url(platform, person.slug, link=link.slug))
         launch = self._watched.last
@@ -89,7 +60,7 @@ class Story:
 
     async def _refuse(self, platform: SimulatedPlatform, fault: str, code: str) -> str:
         """A launch with one fault reaches nobody, and its code leads to the reason."""
-        _, person, link = _scene(platform, "student")
+        _, person, link = scene(platform, "student")
         self._watched.last = None
         end = await walk(launch_url(platform, person.slug, link=link.slug, choices=Choices((fault,))))
         if end.ok or self._watched.last is not None:
@@ -101,38 +72,9 @@ class Story:
 
     async def _why(self, end: Walk) -> str:
         found = await self._attempt(end)
-        last = end.steps[-1]
-        seen = f"{last.method} {last.url.partition('?')[0]} answered {last.status}"
+        seen = f"the walk ended at {last_of(end)}"
         return f"{seen}: {found.refusal}, code {found.code}" if found else seen
 
     async def _attempt(self, end: Walk) -> Attempt | None:
         shown = _CODE.search(end.response.text)
         return await self._find_attempt(shown[0]) if shown else None
-
-
-def _scene(platform: SimulatedPlatform, kind: str) -> tuple[Context, Person, Link]:
-    """Somebody of this kind in a context, with a link of its content. Raises UnexpectedError if the LMS has none."""
-    for context, person in _enrolled(platform, kind):
-        for link in context.links:
-            if link.placement == "content":
-                return context, person, link
-    raise UnexpectedError(f"{platform.profile.name} has no {kind} with a link to open")
-
-
-def _enrolled(platform: SimulatedPlatform, kind: str) -> Iterator[tuple[Context, Person]]:
-    for context in platform.profile.contexts:
-        for slug, known in context.enrolled.items():
-            if known == kind:
-                yield context, platform.people[slug]
-
-
-async def _timed(platform: SimulatedPlatform, step: Awaitable[str]) -> Step:
-    started = time.monotonic()
-    status: Literal["ok", "failed"] = "ok"
-    try:
-        detail = await step
-    except (UnexpectedError, WalkError) as error:
-        status, detail = "failed", str(error)
-    except httpx2.HTTPError as error:
-        status, detail = "failed", f"no answer: {type(error).__name__}"
-    return Step(platform.profile.key, "launch", status, detail, round(time.monotonic() - started, 3))

@@ -27,12 +27,13 @@ from ltihost.settings import Settings, load_settings
 from ltihost.store import applications, launches, registrations, tenants
 from ltihost.store.database import Database
 from ltihost.testing.campus import build_campus
-from ltihost.testing.demo_app import build_demo_app
+from ltihost.testing.demo_app import Attempts, HostApi, build_demo_app
+from ltihost.testing.demo_app.api import SCOPES
 from ltihost.testing.platform import SimulatedPlatform
 from ltihost.testing.profile import Profile
 
-#: What can be mounted in the host for the demo.
-APPLICATIONS: Mapping[str, Callable[[], ASGIApp]] = {"demo": build_demo_app}
+#: What can be mounted in the host for the demo; each gets the host's API and a place for what it has to remember.
+APPLICATIONS: Mapping[str, Callable[[HostApi, Attempts], ASGIApp]] = {"demo": build_demo_app}
 TENANT = "demo"
 ACTOR = "demo"
 
@@ -84,10 +85,10 @@ async def _started(wish: Wish) -> AsyncIterator[Demo]:
         platforms: Mapping[str, SimulatedPlatform] = campus.state.platforms
         await migrate(settings)
         async with opened(settings) as database:
-            await database.run_host(_furnish, settings, wish.app, platforms)
-            watched = Watched(APPLICATIONS[wish.app]())
+            api = HostApi(settings.base_url, await database.run_host(_furnish, settings, wish.app, platforms))
+            watched = Watched(APPLICATIONS[wish.app](api, Attempts(folder / "quiz.jsonl")))
             host = build_app(settings, applications={wish.app: watched}, plugins=plugins)
-            async with running(host, host_socket), running(campus, campus_socket):
+            async with contextlib.aclosing(api), running(campus, campus_socket), running(host, host_socket):
                 yield Demo(settings, folder, campus_url, platforms, watched, database)
 
 
@@ -126,8 +127,11 @@ def _attempt(session: Session, code: str) -> Attempt | None:
         return None
 
 
-def _furnish(session: Session, settings: Settings, app: str, platforms: Mapping[str, SimulatedPlatform]) -> None:
-    """An organisation, its application, and one approved registration per LMS. Doing it again mends what changed."""
+def _furnish(session: Session, settings: Settings, app: str, platforms: Mapping[str, SimulatedPlatform]) -> str:
+    """An organisation, its application, and one approved registration per LMS. Doing it again mends what changed.
+
+    Answers a new key of the application.
+    """
     tenant = next((item for item in tenants.listed(session) if item.slug == TENANT), None)
     tenant = tenant or tenants.create(session, TENANT, name="Demo", actor=ACTOR)
     application = _application(session, tenant, f"{settings.base_url}/apps/{app}/launch", app)
@@ -142,8 +146,17 @@ def _furnish(session: Session, settings: Settings, app: str, platforms: Mapping[
         endpoints = platform.endpoints(tool.client_id)
         values = [(name.replace("_", "-"), value) for name, value in endpoints.items()]
         values += [("client-id", tool.client_id), ("deployment-id", tool.deployment_id)]
+        values += [("sync-roles", "yes"), ("remove-on-unenrol", "yes")]
         registrations.update(session, registration.id, values, actor=ACTOR)
         registrations.approve(session, registration.id, actor=ACTOR)
+    return _key(session, tenant, application)
+
+
+def _key(session: Session, tenant: Tenant, application: Application) -> str:
+    """A new key; those of earlier runs are known to nobody any more."""
+    for old in applications.keys(session, application.id):
+        applications.revoke_key(session, old.id, actor=ACTOR)
+    return applications.create_key(session, application, tenant.id, scopes=SCOPES, actor=ACTOR).text
 
 
 def _application(session: Session, tenant: Tenant, launch_url: str, slug: str) -> Application:

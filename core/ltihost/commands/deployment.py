@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from ltihost.commands import output
 from ltihost.commands.operator import TenantOption, actor, operate, slugs, tenant_id_of
 from ltihost.commands.output import AsJson
-from ltihost.store import applications, deployments, tables, tenants
+from ltihost.store import applications, deployments, services, tables, tenants
+from ltihost.store.service_tables import ServiceOrigin
 
 RegistrationId = Annotated[str, typer.Argument(metavar="REGISTRATION", help="The registration's id.")]
 DeploymentId = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment id, as the LMS sends it.")]
@@ -75,6 +76,23 @@ def disable(registration: RegistrationId, deployment: DeploymentId, as_json: AsJ
     output.say(f"Deployment {deployment} is disabled.")
 
 
+def origins(
+    registration: RegistrationId,
+    deployment: DeploymentId,
+    accept: Annotated[str | None, typer.Option(metavar="ORIGIN", help="Let services lie at this origin too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the origins that launches named for services. The first of a kind is accepted, another one later is held."""
+    if accept is not None:
+        operate(services.accept_origin, registration, deployment, accept, actor=actor())
+    found = operate(_origins, registration, deployment)
+    if as_json:
+        output.document([origin_json(row) for row in found])
+        return
+    rows = [(row.origin, row.kind, row.state, output.iso(row.first_seen_at)) for row in found]
+    output.table(("Origin", "Service", "State", "First seen"), rows, empty="none: no launch named a service yet")
+
+
 def placements(
     session: Session, *, tenant: str | None = None, registration_id: str | None = None, state: str | None = None
 ) -> list[Placement]:
@@ -99,6 +117,18 @@ def placement_json(placement: Placement) -> dict[str, Any]:
         "first_seen_at": output.iso(placement.first_seen_at),
         "approved_at": approved_at and output.iso(approved_at),
     }
+
+
+def origin_json(row: ServiceOrigin) -> dict[str, Any]:
+    """The JSON form of a service's origin."""
+    return {
+        "origin": row.origin, "kind": row.kind, "state": row.state, "first_seen_at": output.iso(row.first_seen_at),
+    }  # fmt: skip
+
+
+def _origins(session: Session, registration_id: str, deployment_id: str) -> list[ServiceOrigin]:
+    deployments.get(session, registration_id, deployment_id)
+    return services.origins(session, registration_id, deployment_id)
 
 
 def _approve(

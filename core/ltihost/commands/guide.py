@@ -16,7 +16,7 @@ _STARS = re.compile(r"(\*{1,2})([^*]+)\1")
 
 def tool_urls(settings: Settings, registration: Registration, name: str) -> ToolUrls:
     """The host as this registration's LMS sees it; `name` is what the LMS calls the tool."""
-    from ltihost.flows.launch.tool_urls import launch_url, lti_base  # loads the whole launch flow; few commands need it
+    from ltihost.tool_urls import launch_url, lti_base
 
     shared = registration.key_set == "host"
     base = lti_base(settings, registration, shared=shared)

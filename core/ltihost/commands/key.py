@@ -32,7 +32,7 @@ def list_(registration: RegistrationOption = None, as_json: AsJson = False) -> N
 def rotate(registration: RegistrationOption = None, as_json: AsJson = False) -> None:
     """Replace the signing key in two steps, a day apart, so that every LMS has seen the new one before it signs.
 
-    The first call publishes the next key; a call after that day lets it sign.
+    This publishes the next key. A day later it signs: the host does that by itself while it serves.
     """
     found = operate(_rotate, registration)
     if as_json:
@@ -43,7 +43,7 @@ def rotate(registration: RegistrationOption = None, as_json: AsJson = False) -> 
     output.say(f"Key {signing} signs.")
     if waiting:
         output.say(f"Key {waiting['kid']} is published since {waiting['since']}.")
-        output.hint("a day after that, run the same command again to sign with it")
+        output.hint("a day after that it signs by itself, while the host serves")
 
 
 def revoke(

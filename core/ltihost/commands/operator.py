@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import getpass
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec, TypeVar
 
 import typer
 from sqlalchemy.orm import Session
@@ -17,6 +17,9 @@ from ltihost.settings import Settings, load_settings
 from ltihost.store import keys, migrations, tenants
 from ltihost.store.database import Database
 from ltihost.store.sqlite import database_path
+
+if TYPE_CHECKING:
+    from ltihost.host import Host
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +45,24 @@ def with_database(work: Callable[[Settings, Database], Awaitable[T]]) -> T:
         settings = load_settings()
         async with opened(settings) as database:
             return await work(settings, database)
+
+    return asyncio.run(once())
+
+
+def with_host(work: Callable[[Host], Awaitable[T]]) -> T:
+    """Run `work` with a host of its own, open: for what needs plugins and the network."""
+
+    async def once() -> T:
+        from ltihost.host import Host  # most commands need no plugin and no HTTP client, and start sooner without
+
+        settings = load_settings()
+        await _prepare_sqlite(settings)
+        host = Host.build(settings)
+        await host.open()
+        try:
+            return await work(host)
+        finally:
+            await host.close()
 
     return asyncio.run(once())
 

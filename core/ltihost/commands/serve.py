@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +22,7 @@ from ltihost.commands.http_limits import BoundedHttpTools
 from ltihost.commands.operator import make_ready
 from ltihost.errors import Conflict
 from ltihost.logs import configure_logs
-from ltihost.settings import load_settings
+from ltihost.settings import Settings, load_settings
 
 #: Connections per process. Further ones are answered 503 at once, so that those inside are served in time.
 MAX_CONNECTIONS = 2_000
@@ -43,7 +48,8 @@ def serve(
     options = server_options(forwarded_allow_ips)
     config = uvicorn.Config("ltihost.commands.serve:build", factory=True, workers=workers, **options)
     if workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
+        with _faults_file(settings):
+            Multiprocess(config, sockets=[listener]).run()
         return
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
@@ -57,6 +63,17 @@ def build() -> ASGIApp:
 
     configure_logs()
     return build_app(load_settings())
+
+
+@contextlib.contextmanager
+def _faults_file(settings: Settings) -> Iterator[None]:
+    """Where the processes of this run tell each other of plugins that block. They take it from the environment."""
+    if settings.plugin_faults_file is not None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="ltihost-") as folder:
+        os.environ["LTIHOST_PLUGIN_FAULTS_FILE"] = str(Path(folder, "plugins-at-fault"))
+        yield
 
 
 def server_options(forwarded_allow_ips: str | None = None) -> dict[str, Any]:

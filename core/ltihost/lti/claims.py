@@ -21,6 +21,7 @@ from ltihost.lti.vocabulary import (
     LAUNCH_PRESENTATION,
     LIS,
     NAMES_AND_ROLES,
+    NOTICE_SERVICE,
     TOOL_PLATFORM,
 )
 from ltihost.records import Instance, Lis, Person, Presentation, Services
@@ -145,9 +146,10 @@ def read_instance(claims: Mapping[str, Any]) -> Instance:
 
 
 def read_services(claims: Mapping[str, Any]) -> Services:
-    """The services this launch offers. AGS 3.1, NRPS 3.6.1.1, Course Groups 3.1."""
+    """The services this launch offers. AGS 3.1, NRPS 3.6.1.1, Course Groups 3.1, Platform Notification Service 1.0."""
     ags = members(claims.get(AGS_ENDPOINT))
     nrps = members(claims.get(NAMES_AND_ROLES))
+    notices = members(claims.get(NOTICE_SERVICE))
     return Services(
         line_items_url=web_url(ags.get("lineitems")),
         line_item_url=web_url(ags.get("lineitem")),
@@ -155,6 +157,8 @@ def read_services(claims: Mapping[str, Any]) -> Services:
         memberships_url=web_url(nrps.get("context_memberships_url")),
         nrps_versions=texts(nrps.get("service_versions")),
         groups_url=web_url(members(claims.get(GROUPS)).get("context_groups_url")),
+        notices_url=web_url(notices.get("platform_notification_service_url")),
+        notice_types=texts(notices.get("notice_types_supported")),
     )
 
 

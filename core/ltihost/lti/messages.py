@@ -28,6 +28,7 @@ from ltihost.lti.claims import (
 from ltihost.lti.vocabulary import (
     CONTEXT,
     DEEP_LINKING_SETTINGS,
+    FOR_USER,
     MESSAGE_TYPE,
     RESOURCE_LINK,
     ROLES,
@@ -64,6 +65,7 @@ class Message:
     services: Services
     instance: Instance
     deep_linking: DeepLinking | None
+    for_user: Person | None = None
 
 
 def read_message(claims: Mapping[str, Any], *, allow_anonymous: bool, trace: Trace) -> Message:
@@ -72,16 +74,17 @@ def read_message(claims: Mapping[str, Any], *, allow_anonymous: bool, trace: Tra
     name = _message_name(claims, trace)
     target = _target(claims, name, trace)
     roles = _roles(claims, name, trace)
-    link = _resource_link(claims, trace) if name == "resource_link" else None
+    link = _resource_link(claims, trace) if _has_link(claims, name) else None
     person = _person(claims, allow_anonymous, trace)
     context = _context(claims, trace)
     deep_linking = _deep_linking(claims) if name == "deep_linking" else None
+    for_user = _for_user(claims) if name == "submission_review" else None
     custom, unresolved = read_custom(claims)
     if unresolved:
         trace.warn(f"custom parameters that the LMS did not fill in: {', '.join(unresolved)}")
     return Message(
         name, target, roles, person, context, link, custom, read_lis(claims), read_presentation(claims),
-        read_services(claims), read_instance(claims), deep_linking,
+        read_services(claims), read_instance(claims), deep_linking, for_user,
     )  # fmt: skip
 
 
@@ -95,6 +98,7 @@ def _check_version(claims: Mapping[str, Any], trace: Trace) -> None:
 _MESSAGES: dict[str, MessageName] = {
     "LtiResourceLinkRequest": "resource_link",
     "LtiDeepLinkingRequest": "deep_linking",
+    "LtiSubmissionReviewRequest": "submission_review",
 }
 
 
@@ -121,15 +125,20 @@ def _target(claims: Mapping[str, Any], name: MessageName, trace: Trace) -> str |
 
 
 def _roles(claims: Mapping[str, Any], name: MessageName, trace: Trace) -> tuple[str, ...]:
-    """Absent is a fault for a resource link; an empty list, unknown and empty roles are not. Core spec 5.3.7."""
+    """Only a deep linking request may lack them; an empty list, unknown and empty roles are no fault. Core spec 5.3.7."""
     sent = claims.get(ROLES)
-    if sent is None and name != "resource_link":
+    if sent is None and name == "deep_linking":
         sent = []
     if not isinstance(sent, list) or not all(isinstance(role, str) for role in sent):
         raise Refused("roles_invalid", "roles", expected="a list of role names", received=_shown(sent))
     roles = tuple(text for role in sent if (text := clean(role, MAX_ID)))
     trace.passed("roles", received=", ".join(roles)[:500] or "none")
     return roles
+
+
+def _has_link(claims: Mapping[str, Any], name: MessageName) -> bool:
+    """A deep linking request has none that counts, a submission review may have one."""
+    return name == "resource_link" or (name == "submission_review" and claims.get(RESOURCE_LINK) is not None)
 
 
 def _resource_link(claims: Mapping[str, Any], trace: Trace) -> ResourceLink | None:
@@ -183,7 +192,6 @@ def _deep_linking(claims: Mapping[str, Any]) -> DeepLinking:
             "deep_linking_invalid", "message_type",
             expected="deep_link_return_url and accept_types", received=", ".join(sorted(map(str, sent)))[:200] or "none",
         )  # fmt: skip
-    accept_line_item = sent.get("accept_lineitem")
     data = sent.get("data")
     if isinstance(data, str) and not data.isascii() and "\ufffd" in data.encode("utf-8", "replace").decode():
         raise Refused(
@@ -195,11 +203,29 @@ def _deep_linking(claims: Mapping[str, Any]) -> DeepLinking:
         data=data if isinstance(data, str) else None,
         accept_types=accept_types,
         accept_targets=texts(sent.get("accept_presentation_document_targets")),
-        accept_multiple=sent.get("accept_multiple") is True,
-        accept_line_item=accept_line_item if isinstance(accept_line_item, bool) else None,
+        accept_multiple=_flag(sent.get("accept_multiple")) is True,
+        accept_line_item=_flag(sent.get("accept_lineitem")),
         title=clean(sent.get("title"), MAX_TITLE),
         text=clean(sent.get("text"), MAX_TEXT),
+        accept_media_types=texts(sent.get("accept_media_types")),
     )
+
+
+def _flag(value: object) -> bool | None:
+    """A switch, which older platforms write as text; None says nothing."""
+    return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value))
+
+
+def _for_user(claims: Mapping[str, Any]) -> Person:
+    """Whose submission is reviewed, and in which column: both are required. Submission Review 1.0."""
+    found = members(claims.get(FOR_USER))
+    subject = usable_id(found.get("user_id"))
+    if subject is None or read_services(claims).line_item_url is None:
+        raise Refused(
+            "submission_review_invalid", "message_type", expected="for_user.user_id and a line item",
+            received="no usable for_user" if subject is None else "no line item",
+        )  # fmt: skip
+    return read_person({**found, "sub": subject})
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@
   audience    this client, and nobody who is not trusted
   time        issued a short while ago, not expired, not valid for ages
   nonce       the one that this login sent out
-Absence is failure everywhere. All later code takes a `VerifiedToken`, which nothing else makes.
+Absence is failure everywhere. A notice (`verify_notice`) has no login and so no nonce; all else holds for it too. All later code takes a `VerifiedToken`, which nothing else makes.
 """
 
 from __future__ import annotations
@@ -59,6 +59,24 @@ async def verify_id_token(
     `nonce_hash` is the SHA-256 of the nonce that the login sent, `now` in seconds since the epoch. Raises Refused
     with a code of `errors.REASONS`.
     """
+    verified = await _verified(raw, registration, keys, now, trace)
+    _check_nonce(verified.claims, nonce_hash, trace)
+    return verified
+
+
+async def verify_notice(
+    raw: str, registration: Registration, keys: PlatformKeys, *, now: float, trace: Trace
+) -> VerifiedToken:
+    """Verify a notice, which the platform sends by itself: everything but the nonce, which no login of ours sent out.
+
+    Nothing that a person does may rest on it. Raises Refused as `verify_id_token` does.
+    """
+    return await _verified(raw, registration, keys, now, trace)
+
+
+async def _verified(
+    raw: str, registration: Registration, keys: PlatformKeys, now: float, trace: Trace
+) -> VerifiedToken:
     header = _header(raw, registration)
     kid, alg = header.get("kid"), _algorithm(header, registration)
     trace.passed("token", received=f"{alg}, {len(raw)} bytes")
@@ -69,7 +87,6 @@ async def verify_id_token(
     _check_issuer(claims, registration, trace)
     _check_audience(claims, registration, trace)
     _check_time(claims, registration, now, trace)
-    _check_nonce(claims, nonce_hash, trace)
     return VerifiedToken(claims, kid, alg)
 
 

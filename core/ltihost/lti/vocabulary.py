@@ -15,6 +15,9 @@ LAUNCH_PRESENTATION = LTI + "launch_presentation"
 LIS = LTI + "lis"
 CUSTOM = LTI + "custom"
 FOR_USER = LTI + "for_user"
+NOTICE = LTI + "notice"
+ORIGIN_CONTEXTS = LTI + "origin_contexts"
+NOTICE_SERVICE = LTI + "platformnotificationservice"
 DEEP_LINKING_SETTINGS = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 AGS_ENDPOINT = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 NAMES_AND_ROLES = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
@@ -22,8 +25,10 @@ GROUPS = "https://purl.imsglobal.org/spec/lti-gs/claim/groupsservice"
 
 AGS_SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/"
 SCOPE_LINE_ITEM = AGS_SCOPE + "lineitem"
+SCOPE_LINE_ITEM_READ = AGS_SCOPE + "lineitem.readonly"
 SCOPE_RESULT_READ = AGS_SCOPE + "result.readonly"
 SCOPE_SCORE = AGS_SCOPE + "score"
+SCOPE_MEMBERSHIPS = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
 
 #: Claims that only the verified token may decide; core puts them back after every plugin.
 SECURITY_CLAIMS = ("iss", "aud", "azp", "sub", "nonce", "exp", "iat", DEPLOYMENT_ID)

@@ -1,23 +1,84 @@
 """What a plugin imports: the contract, the hook marker, the adapter and the records that cross the seam."""
 
+from ltihost.errors import ServiceFailed
 from ltihost.lti.variables import unresolved_variable
+from ltihost.plugins.abilities import (
+    AdapterServices,
+    KeepsGradebook,
+    PicksContent,
+    ReadsRoster,
+    SendsScores,
+    SpeaksLti,
+)
 from ltihost.plugins.contract import API, Document, Guide, Manifest, Preset, ToolUrls
 from ltihost.plugins.hookspecs import hookimpl
-from ltihost.plugins.lti_adapter import LtiAdapter, SpeaksLti
+from ltihost.plugins.lti_adapter import LtiAdapter
 from ltihost.records import Binding, Launch, Role
+from ltihost.service_records import (
+    Delivered,
+    Delivery,
+    GiveUp,
+    LeftOut,
+    LineItem,
+    LineItemGone,
+    NeedsAttention,
+    Operation,
+    Outcome,
+    PausePlatform,
+    Result,
+    RetryLater,
+    RosterChange,
+    RosterPage,
+    Score,
+    SentScore,
+    ServiceAnswer,
+    ServiceUrls,
+    Stale,
+    Unacceptable,
+    WaitForEnrolment,
+    Withheld,
+)
 
 __all__ = [
     "API",
+    "AdapterServices",
     "Binding",
+    "Delivered",
+    "Delivery",
     "Document",
+    "GiveUp",
     "Guide",
+    "KeepsGradebook",
     "Launch",
+    "LeftOut",
+    "LineItem",
+    "LineItemGone",
     "LtiAdapter",
     "Manifest",
+    "NeedsAttention",
+    "Operation",
+    "Outcome",
+    "PausePlatform",
+    "PicksContent",
     "Preset",
+    "ReadsRoster",
+    "Result",
+    "RetryLater",
     "Role",
+    "RosterChange",
+    "RosterPage",
+    "Score",
+    "SendsScores",
+    "SentScore",
+    "ServiceAnswer",
+    "ServiceFailed",
+    "ServiceUrls",
     "SpeaksLti",
+    "Stale",
     "ToolUrls",
+    "Unacceptable",
+    "WaitForEnrolment",
+    "Withheld",
     "hookimpl",
     "unresolved_variable",
 ]

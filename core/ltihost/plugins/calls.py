@@ -10,29 +10,47 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, get_args
 
 import structlog
 
-from ltihost.errors import Refused
+from ltihost.errors import PluginFailed, Refused
 from ltihost.lti.roles import known_role, read_roles
 from ltihost.lti.vocabulary import SECURITY_CLAIMS
 from ltihost.plugins.loader import Plugins
+from ltihost.plugins.watchdog import SLOW_SECONDS, Running
 from ltihost.records import Binding, Launch, Role
+from ltihost.service_records import (
+    Delivery,
+    LeftOut,
+    LineItem,
+    Operation,
+    Outcome,
+    RosterChange,
+    Score,
+    ServiceAnswer,
+    Unacceptable,
+    Withheld,
+)
 
 log = structlog.get_logger()
-SLOW_SECONDS = 2.0
 EVENT_SECONDS = 2.0
+_HOOKS = (
+    "normalise_claims", "map_roles", "scale_score", "normalise_member", "lint_content_item", "classify_error",
+    "register_routes", "launch_accepted", "grade_settled", "roster_changed",
+)  # fmt: skip
 
 
 class Calls:
-    """One typed method per hook."""
+    """One typed method per hook. `running` is the call under way, for the watchdog."""
 
     def __init__(self, plugins: Plugins) -> None:
         self._plugins = plugins
+        self.running: Running | None = None
         self._implementations = {
             hook: {impl.plugin_name: impl for impl in getattr(plugins.manager.hook, hook).get_hookimpls()}
-            for hook in ("normalise_claims", "map_roles", "launch_accepted", "register_routes")
+            for hook in _HOOKS
         }
 
     def normalise_claims(self, claims: Mapping[str, Any], binding: Binding) -> Mapping[str, Any]:
@@ -40,12 +58,9 @@ class Calls:
         current = claims
         for key, function in self._for_binding("normalise_claims", binding):
             arguments = {"claims": _copy(current), "binding": binding}
-            answer = self._call(key, "normalise_claims", binding, function, arguments)
-            if answer is None:
-                continue
-            if not isinstance(answer, Mapping):
-                raise _failed(key, "normalise_claims answered no mapping")
-            current = answer
+            with _refusing():
+                answer = self._checked(key, "normalise_claims", binding, function, arguments, (Mapping,))
+            current = current if answer is None else answer
         return current if current is claims else _restore(current, claims)
 
     def map_roles(self, roles: Sequence[str], binding: Binding) -> tuple[Role, ...]:
@@ -53,22 +68,77 @@ class Calls:
         current = read_roles(roles)
         for key, function in self._for_binding("map_roles", binding):
             arguments = {"roles": list(roles), "binding": binding}
-            answer = self._call(key, "map_roles", binding, function, arguments)
+            with _refusing():
+                answer = self._call(key, "map_roles", binding, function, arguments)
             if answer is not None:
                 current = _permitted(key, answer, roles)
         return current
 
+    def scale_score(self, score: Score, line_item: LineItem, binding: Binding) -> Score | Withheld:
+        """The score as this gradebook takes it: the tenant's plugins first, then the LMS's own.
+
+        Raises PluginFailed when a plugin fails: better late than wrong.
+        """
+        current = score
+        for key, function in self._dialect_last("scale_score", binding):
+            arguments = {"score": current, "line_item": line_item, "binding": binding}
+            answer = self._checked(key, "scale_score", binding, function, arguments, (Score, Withheld))
+            if isinstance(answer, Withheld):
+                return answer
+            current = answer or current
+        return current
+
+    def normalise_member(self, member: Mapping[str, Any], binding: Binding) -> Mapping[str, Any] | LeftOut:
+        """The roster row as NRPS means it. Raises PluginFailed when a plugin fails."""
+        current = member
+        for key, function in self._for_binding("normalise_member", binding):
+            arguments = {"member": _copy(current), "binding": binding}
+            answer = self._checked(key, "normalise_member", binding, function, arguments, (Mapping, LeftOut))
+            if isinstance(answer, LeftOut):
+                return answer
+            if answer is not None:
+                current = {**answer, "user_id": member.get("user_id")}
+        return current
+
+    def lint_content_item(
+        self, item: Mapping[str, Any], launch: Launch, binding: Binding
+    ) -> Mapping[str, Any] | Unacceptable:
+        """The content item as this LMS accepts it. Raises PluginFailed when a plugin fails."""
+        current = item
+        for key, function in self._for_binding("lint_content_item", binding):
+            arguments = {"item": _copy(current), "launch": launch, "binding": binding}
+            answer = self._checked(key, "lint_content_item", binding, function, arguments, (Mapping, Unacceptable))
+            if isinstance(answer, Unacceptable):
+                return answer
+            current = current if answer is None else answer
+        return current
+
+    def classify_error(self, response: ServiceAnswer, operation: Operation, binding: Binding) -> Outcome | None:
+        """What the LMS's plugin makes of an error answer; None when it has no opinion, or fails at forming one."""
+        implementation = self._implementations["classify_error"].get(binding.registration.plugin)
+        if implementation is None:
+            return None
+        arguments = {"response": response, "operation": operation, "binding": binding}
+        try:
+            answer: Outcome | None = self._checked(
+                binding.registration.plugin, "classify_error", binding, _with_names(implementation), arguments,
+                get_args(Outcome),
+            )  # fmt: skip
+        except PluginFailed:
+            return None  # logged where it happened; the specs' reading serves
+        return answer
+
     async def launch_accepted(self, launch: Launch) -> None:
         """Tell every plugin of the binding. Nothing that a plugin does here can undo or delay the launch for long."""
-        for key, function in self._for_binding("launch_accepted", launch.binding):
-            try:
-                answer = self._call(key, "launch_accepted", launch.binding, function, {"launch": launch})
-                if inspect.isawaitable(answer):
-                    await asyncio.wait_for(answer, EVENT_SECONDS)
-            except Refused:
-                continue  # logged where it happened
-            except Exception as error:
-                log.error("plugin.event_failed", plugin=key, hook="launch_accepted", error=type(error).__name__)
+        await self._tell("launch_accepted", launch.binding, {"launch": launch})
+
+    async def grade_settled(self, delivery: Delivery, binding: Binding) -> None:
+        """Tell every plugin of the binding what became of a score."""
+        await self._tell("grade_settled", binding, {"delivery": delivery, "binding": binding})
+
+    async def roster_changed(self, change: RosterChange, binding: Binding) -> None:
+        """Tell every plugin of the binding what a roster sync changed."""
+        await self._tell("roster_changed", binding, {"change": change, "binding": binding})
 
     def routes(self) -> Iterator[tuple[str, Sequence[Any]]]:
         """Every plugin's own routes, by plugin key."""
@@ -81,6 +151,17 @@ class Calls:
             if answer:
                 yield key, answer
 
+    async def _tell(self, hook: str, binding: Binding, arguments: Mapping[str, Any]) -> None:
+        for key, function in self._for_binding(hook, binding):
+            try:
+                answer = self._call(key, hook, binding, function, arguments)
+                if inspect.isawaitable(answer):
+                    await asyncio.wait_for(answer, EVENT_SECONDS)
+            except PluginFailed:
+                continue  # logged where it happened
+            except Exception as error:
+                log.error("plugin.event_failed", plugin=key, hook=hook, error=type(error).__name__)
+
     def _for_binding(self, hook: str, binding: Binding) -> Iterator[tuple[str, Callable[..., Any]]]:
         """The LMS plugin of the registration, then the tenant's other plugins in the tenant's order."""
         implementations = self._implementations[hook]
@@ -91,19 +172,39 @@ class Calls:
             if (implementation := implementations.get(key)) is not None:
                 yield key, _with_names(implementation)
 
+    def _dialect_last(self, hook: str, binding: Binding) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """The tenant's other plugins in the tenant's order, then the LMS plugin."""
+        found = list(self._for_binding(hook, binding))
+        yield from (entry for entry in found if not self._is_lms(entry[0]))
+        yield from (entry for entry in found if self._is_lms(entry[0]))
+
     def _is_lms(self, key: str) -> bool:
         plugin = self._plugins.get(key)
         return plugin is None or plugin.manifest.kind == "lms"
 
-    @staticmethod
-    def _call(key: str, hook: str, binding: Binding, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    def _checked(
+        self, key: str, hook: str, binding: Binding, function: Callable[..., Any], arguments: Mapping[str, Any],
+        kinds: tuple[type, ...],
+    ) -> Any:  # fmt: skip
+        """The answer, which must be None or of these kinds. Raises PluginFailed."""
+        answer = self._call(key, hook, binding, function, arguments)
+        if answer is None or isinstance(answer, kinds):
+            return answer
+        log.error("plugin.answer_unusable", plugin=key, hook=hook, tenant=binding.tenant.id, got=type(answer).__name__)
+        raise PluginFailed(key, f"{hook} answered {type(answer).__name__}")
+
+    def _call(
+        self, key: str, hook: str, binding: Binding, function: Callable[..., Any], arguments: Mapping[str, Any]
+    ) -> Any:
         started = time.monotonic()
+        self.running = Running(key, hook, binding.tenant.id, started)
         try:
             return function(arguments)
         except Exception as error:
             log.exception("plugin.hook_failed", plugin=key, hook=hook, tenant=binding.tenant.id)
-            raise _failed(key, f"{hook} raised {type(error).__name__}") from error
+            raise PluginFailed(key, f"{hook} raised {type(error).__name__}") from error
         finally:
+            self.running = None
             took = time.monotonic() - started
             if took > SLOW_SECONDS:
                 log.warning("plugin.hook_slow", plugin=key, hook=hook, tenant=binding.tenant.id, seconds=round(took, 3))
@@ -115,8 +216,13 @@ def _with_names(implementation: Any) -> Callable[[Mapping[str, Any]], Any]:
     return lambda arguments: function(*(arguments[name] for name in names))
 
 
-def _failed(key: str, what: str) -> Refused:
-    return Refused("plugin_error", "plugin", expected="an answer", received=f"{key}: {what}")
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """At a launch, a plugin's failure refuses the launch."""
+    try:
+        yield
+    except PluginFailed as error:
+        raise Refused("plugin_error", "plugin", expected="an answer", received=error.received) from error
 
 
 def _restore(answer: Mapping[str, Any], verified: Mapping[str, Any]) -> Mapping[str, Any]:

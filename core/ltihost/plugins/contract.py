@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: (major, minor) of this contract, apart from the release. A plugin made for another major is refused, and so is
 #: one that asks for a higher minor than the host has.
-API = (1, 0)
+API = (1, 1)
 ENTRY_POINT_GROUP = "ltihost.plugins"
 
 
@@ -81,6 +81,8 @@ class Manifest:
     deployment whose launches come from another installation than before. `help` says, per refusal code of
     `ltihost.errors.REASONS`, where to click in this LMS. `presets` fill in endpoints at registration; the first
     that fits the issuer serves. `profile` answers the simulated LMS; it is called only by demo and tests.
+    `frame_patterns` are sources, as `frame-ancestors` writes them (`https://*.example.com`), of the pages in which this
+    LMS shows tools wherever it is installed.
     `note` is one sentence that the console and `plugin list` show beside the name.
     """
 
@@ -95,6 +97,7 @@ class Manifest:
     presets: tuple[Preset, ...] = ()
     guide: Callable[[ToolUrls], Guide] | None = None
     profile: Callable[[], Profile] | None = None
+    frame_patterns: tuple[str, ...] = ()
     note: str | None = None
 
 

@@ -54,8 +54,16 @@ class Plugins:
         return self.loaded.get(key)
 
 
-def load_plugins(keys: Sequence[str] | None = None, *, installed: Sequence[EntryPoint] | None = None) -> Plugins:
-    """Load `keys` (all installed ones when None) and the built-in plugin `lti`. Never raises for a bad plugin."""
+def load_plugins(
+    keys: Sequence[str] | None = None,
+    *,
+    installed: Sequence[EntryPoint] | None = None,
+    at_fault: Mapping[str, str] | None = None,
+) -> Plugins:
+    """Load `keys` (all installed ones when None) and the built-in plugin `lti`. Never raises for a bad plugin.
+
+    `at_fault` are plugins that blocked a process, each with the hook that did.
+    """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     loaded = {"lti": _register(manager, "lti", lti, "ltihost", "built in")}
@@ -67,6 +75,8 @@ def load_plugins(keys: Sequence[str] | None = None, *, installed: Sequence[Entry
         try:
             if point.name in loaded:
                 raise PluginRefused("key_taken", f"another plugin already has the key {point.name!r}")
+            if hook := (at_fault or {}).get(point.name):
+                raise PluginRefused("hook_blocked", f"{hook} blocked a process for too long; mend it and start again")
             distribution = point.dist.name if point.dist else "unknown"
             version = point.dist.version if point.dist else "unknown"
             loaded[point.name] = _register(manager, point.name, _import(point), distribution, version)

@@ -8,20 +8,23 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, Invalid, NotFound
 from ltihost.records import HOST, Application
 from ltihost.store import audit, checks, tables
-from ltihost.store.guard import lock
+from ltihost.store.crypto import Place
+from ltihost.store.guard import box_of, lock
 from ltihost.store.hot import ApiKey
 from ltihost.store.hot_rows import api_key_from, application_from
 from ltihost.store.ids import new_id, random_text
 
+SetField = Callable[[Session, tables.Application, str], None]
 RELEASES = ("names", "email", "picture")
 MAX_LIVE_KEYS = 2
 _KEY = re.compile(r"(ltih_live_([a-z2-7]{16})_([A-Za-z0-9_-]{43}))_([0-9a-f]{8})")
@@ -58,7 +61,8 @@ def create(
 ) -> Application:
     """Make an application of one tenant, or of HOST for one that serves every tenant.
 
-    Raises Invalid, or Conflict when that owner has an application of this slug.
+    With a webhook URL it gets a secret too: see `webhook_secret`. Raises Invalid, or Conflict when that owner has an
+    application of this slug.
     """
     if _find(session, tenant_id, checks.slug(slug)) is not None:
         raise Conflict("application_exists", f"There is an application {slug} already.")
@@ -68,20 +72,48 @@ def create(
         slug=slug,
         name=checks.line(name),
         launch_url=checks.url(launch_url),
-        picker_url=checks.url(picker_url) if picker_url else None,
-        webhook_url=checks.url(webhook_url) if webhook_url else None,
-        release=sorted({checks.one_of(item, RELEASES) for item in release}),
+        picker_url=_url_or_none(picker_url),
+        webhook_url=_url_or_none(webhook_url),
+        release=_releases(release),
         created_at=time.time(),
     )
+    _keep_webhook_secret(session, row)
     session.add(row)
     session.flush()
-    for prefix in sorted({checks.url(target) for target in allowed_targets}):
-        session.add(tables.ApplicationTarget(tenant_id=tenant_id, application_id=row.id, prefix=prefix))
-    session.flush()
+    _set_targets(session, row, allowed_targets)
     audit.append(
         session, tenant_id, actor=actor, action="application.created", object_id=row.id, details={"slug": slug}
     )
     return _record(session, row)
+
+
+def update(session: Session, application_id: str, values: Iterable[tuple[str, str]], *, actor: str) -> Application:
+    """Set fields by (NAME, VALUE), NAME as in `FIELDS`; an empty VALUE takes a URL or the list of targets away.
+
+    Raises NotFound, and Invalid when a value or NAME is unknown.
+    """
+    row = _get(session, application_id)
+    pairs = list(values)
+    for name, value in pairs:
+        if name not in FIELDS:
+            raise Invalid("field_unknown", f"An application has no {name!r}; it has {', '.join(FIELDS)}.")
+        FIELDS[name](session, row, value)
+    _keep_webhook_secret(session, row)
+    session.flush()
+    details = {"fields": sorted({name for name, _ in pairs})}
+    audit.append(session, row.tenant_id, actor=actor, action="application.set", object_id=row.id, details=details)
+    return _record(session, row)
+
+
+def webhook_secret(session: Session, application_id: str) -> str | None:
+    """What events for the application are signed with, as `whsec_` and base64 (Standard Webhooks); None without a URL.
+
+    Raises NotFound, and DecryptionError when it was altered or moved.
+    """
+    row = _get(session, application_id)
+    if row.webhook_secret is None:
+        return None
+    return box_of(session).open(row.webhook_secret, _secret_place(row)).decode()
 
 
 def listed(session: Session, tenant_id: str | None = None) -> list[Application]:
@@ -102,10 +134,7 @@ def by_slug(session: Session, slug: str, tenant_id: str | None = None) -> Applic
 
 def get(session: Session, application_id: str) -> Application:
     """The application of this id. Raises NotFound."""
-    row = session.scalars(select(tables.Application).where(tables.Application.id == application_id)).first()
-    if row is None:
-        raise NotFound("application_unknown", "There is no such application.")
-    return _record(session, row)
+    return _record(session, _get(session, application_id))
 
 
 def create_key(
@@ -179,6 +208,57 @@ def _checksum(body: str) -> str:
 def _find(session: Session, tenant_id: str, slug: str) -> tables.Application | None:
     query = select(tables.Application).where(tables.Application.tenant_id == tenant_id, tables.Application.slug == slug)
     return session.scalars(query).first()
+
+
+def _get(session: Session, application_id: str) -> tables.Application:
+    row = session.scalars(select(tables.Application).where(tables.Application.id == application_id)).first()
+    if row is None:
+        raise NotFound("application_unknown", "There is no such application.")
+    return row
+
+
+def _keep_webhook_secret(session: Session, row: tables.Application) -> None:
+    """A secret while there is a webhook URL; it stays the same when the URL changes."""
+    if row.webhook_url is None:
+        row.webhook_secret = None
+    elif row.webhook_secret is None:
+        secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+        row.webhook_secret = box_of(session).seal(secret.encode(), _secret_place(row))
+
+
+def _secret_place(row: tables.Application) -> Place:
+    return Place("applications", "webhook_secret", row.tenant_id, row.id)
+
+
+def _set_targets(session: Session, row: tables.Application, prefixes: Iterable[str]) -> None:
+    table = tables.ApplicationTarget
+    session.execute(delete(table).where(table.tenant_id == row.tenant_id, table.application_id == row.id))
+    for prefix in sorted({checks.url(target) for target in prefixes}):
+        session.add(table(tenant_id=row.tenant_id, application_id=row.id, prefix=prefix))
+    session.flush()
+
+
+def _releases(items: Iterable[str]) -> list[str]:
+    return sorted({checks.one_of(item, RELEASES) for item in items})
+
+
+def _url_or_none(value: str | None) -> str | None:
+    return checks.url(value) if value else None
+
+
+def _column(name: str, read: Callable[[str], Any]) -> SetField:
+    return lambda _, row, value: setattr(row, name, read(value))
+
+
+#: What `app set SLUG NAME=VALUE` knows, and what each does with its value.
+FIELDS: Mapping[str, SetField] = {
+    "name": _column("name", checks.line),
+    "launch-url": _column("launch_url", checks.url),
+    "picker-url": _column("picker_url", _url_or_none),
+    "webhook-url": _column("webhook_url", _url_or_none),
+    "allow-target": lambda session, row, value: _set_targets(session, row, checks.items(value)),
+    "release": _column("release", lambda value: _releases(checks.items(value))),
+}
 
 
 def _live_keys(session: Session, application_id: str, owner: str) -> int:

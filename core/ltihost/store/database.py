@@ -13,22 +13,33 @@ function raises; nothing is stored then.
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+import structlog
 from sqlalchemy.orm import Session
 
+from ltihost.errors import LtihostError
 from ltihost.settings import Settings
-from ltihost.store import audit
+from ltihost.store import audit, grades_prune, keys, retention
 from ltihost.store.crypto import SecretBox
 from ltihost.store.guard import bind_all, bind_tenant
 from ltihost.store.hot import HotPath
 from ltihost.store.hot_values import RowCaps
+from ltihost.store.script import Written
 from ltihost.store.sqlite import database_path
 from ltihost.store.sqlite_backend import SqliteBackend
+from ltihost.store.work_hint import WorkHint
 
 P = ParamSpec("P")
 T = TypeVar("T")
+log = structlog.get_logger()
+
+#: How often, at most, a process looks for old attempts and for signing keys whose time has come.
+TIDY_SECONDS = 600.0
 
 
 class Backend(Protocol):
@@ -45,6 +56,14 @@ class Backend(Protocol):
 
     async def run_host(self, bind: Callable[[Session], None], work: Callable[[Session], T]) -> T: ...
 
+    async def run_lookup(self, work: Callable[[Session], T]) -> T: ...
+
+    async def transact(self, tenant_id: str, written: Written[T]) -> T: ...
+
+    async def announce_work(self) -> None: ...
+
+    def listening(self, heard: Callable[[], None]) -> AbstractAsyncContextManager[asyncio.Event]: ...
+
     async def ping(self) -> None: ...
 
     async def check_role(self) -> None: ...
@@ -58,6 +77,9 @@ class Database:
     def __init__(self, settings: Settings, box: SecretBox | None = None) -> None:
         self.box = box or SecretBox(settings.secret_keys)
         self._backend = _backend(settings, self.box)
+        self.work = WorkHint(self._backend.announce_work)
+        self._attempt_days = settings.attempt_days
+        self._tidied_at = -math.inf
 
     @property
     def hot(self) -> HotPath:
@@ -69,6 +91,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish the work in hand and disconnect."""
+        await self.work.close()
         await self._backend.close()
 
     async def ping(self) -> None:
@@ -98,12 +121,49 @@ class Database:
             lambda session: bind_all(session, self.box), lambda session: work(session, *args, **kwargs)
         )
 
+    async def run_lookup(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work(session, …)`, which finds something before a tenant is known, in a transaction of its own.
+
+        It uses the session's connection: on PostgreSQL nothing answers there but the router's functions.
+        """
+        return await self._backend.run_lookup(lambda session: work(session, *args, **kwargs))
+
+    async def transact(self, tenant_id: str, written: Written[T]) -> T:
+        """Run a script (see `script`) in one transaction as this tenant; "" is nobody, for the router's functions."""
+        return await self._backend.transact(tenant_id, written)
+
+    def listening(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        """While inside, this process hears of work that others announce, until the event it gets is set: the connection
+        is lost then. Raises Busy when nothing answers."""
+        return self._backend.listening(self.work.heard)
+
     async def tend(self, now: float) -> None:
-        """What has to be done every few seconds by somebody: delete what expired, seal the audit trail."""
+        """What has to be done every few seconds by somebody: delete what expired, seal the audit trail.
+
+        Every ten minutes also what needs no haste: take signing keys a step further, delete old attempts.
+        """
         await self.hot.prune(now)
         for tenant_id in await self._backend.tenants_to_seal():
             while await self.run(tenant_id, audit.seal, tenant_id):
                 continue
+        if abs(now - self._tidied_at) >= TIDY_SECONDS:
+            self._tidied_at = now
+            await self._advance_keys(now)
+            await self._prune_attempts(now)
+            while await self.run_lookup(grades_prune.prune, now):
+                continue
+
+    async def _advance_keys(self, now: float) -> None:
+        """One owner's keys that cannot move leave the others' alone."""
+        for tenant_id, owner in await self.run_lookup(keys.in_motion):
+            try:
+                await self.run(tenant_id, keys.advance, owner, now)
+            except LtihostError as error:
+                log.warning("keys.stuck", owner=owner, code=error.code)
+
+    async def _prune_attempts(self, now: float) -> None:
+        while await self.run_lookup(retention.prune_attempts, now, self._attempt_days):
+            continue
 
 
 def _backend(settings: Settings, box: SecretBox) -> Backend:

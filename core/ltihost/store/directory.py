@@ -17,6 +17,14 @@ def user(session: Session, user_id: str) -> tables.User:
     return row
 
 
+def user_of_key(session: Session, registration_id: str, user_key: str) -> str | None:
+    """Our id of the person whom this registration knows under this key."""
+    query = select(tables.User.id).where(
+        tables.User.registration_id == registration_id, tables.User.user_key == user_key
+    )
+    return session.scalar(query)
+
+
 def users(session: Session, *, registration_id: str | None = None) -> list[tables.User]:
     """People by the time they were first seen."""
     query = select(tables.User).order_by(tables.User.first_seen_at, tables.User.id)

@@ -22,6 +22,11 @@ _SQLITE_BUSY = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+#: What no waiting mends.
+_SQLITE_UNREADABLE = {
+    sqlite3.SQLITE_NOTADB: "The file that LTIHOST_DATABASE_URL names is no SQLite database. Name another one.",
+    sqlite3.SQLITE_CORRUPT: "The SQLite file that LTIHOST_DATABASE_URL names is damaged. Put a backup in its place.",
+}
 #: SQLSTATE classes and codes of PostgreSQL: connection, rollback, resources, operator, system; lock, read-only.
 _POSTGRES_BUSY = ("08", "40", "53", "57", "58", "55P03", "25006")
 _POSTGRES_CONFLICT = ("23",)
@@ -81,6 +86,8 @@ def _from_sqlite(error: sqlite3.Error) -> LtihostError | None:
     if isinstance(error, sqlite3.IntegrityError):
         return _conflict()
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _SQLITE_UNREADABLE:
+        return ConfigurationError("database_unreadable", _SQLITE_UNREADABLE[code])
     return _busy() if code in _SQLITE_BUSY else None
 
 

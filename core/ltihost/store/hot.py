@@ -124,6 +124,15 @@ class AcceptOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchedItem:
+    """The column of the gradebook that a launch named. `label` and `maximum` are None until the LMS was asked for them."""
+
+    id: str
+    label: str | None
+    maximum: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredLaunch:
     """An accepted launch as it was stored, with the ids the store gave it and the session made for it."""
 
@@ -141,6 +150,7 @@ class StoredLaunch:
     context_id: str | None
     resource_link_id: str | None
     launch_json: str
+    line_item: LaunchedItem | None
     session_id: str
     session_expires: float
 
@@ -181,7 +191,8 @@ class HotPath(Protocol):
     async def accept_launch(self, work: AcceptLaunch) -> AcceptOutcome:
         """One transaction: nonce inserted (else `state_used`), tenant, registration, deployment, plugin switch and user
         still good (else their refusal), user, context, link (count, last launch) and membership upserted, launch,
-        one-time code and audit row written."""
+        one-time code and audit row written. A context or membership that did not change gets its `last_seen_at` at
+        most once a minute; counts and a person's last login are exact."""
 
     async def consume_nonce(self, registration_id: str, nonce_hash: bytes, expires: float) -> bool:
         """Spend a nonce without a launch (an error post). False when it was spent before."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 import orjson
@@ -17,7 +17,12 @@ from ltihost.store.hot import AcceptLaunch, AcceptOutcome, ApiKey, Deployment, R
 from ltihost.store.hot_rows import adopted, api_key_from, deployment_from, route_from, stored_launch_from
 from ltihost.store.hot_values import RowCaps, attempt_values, findable, launch_values, storable
 from ltihost.store.ids import new_id
-from ltihost.store.postgres import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS
+from ltihost.store.postgres import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, connect
+from ltihost.store.postgres_groups import LaunchGroups
+from ltihost.store.script import Written, run_postgres
+from ltihost.store.work_hint import CHANNEL
+
+T = TypeVar("T")
 
 POOL_SIZE = 10
 _SLICE = 5_000
@@ -36,6 +41,7 @@ class PostgresHotPath:
         self._dsn = dsn
         self._box = box
         self._caps = caps
+        self._groups = LaunchGroups(self._accept_together)
 
     async def open(self, pool_size: int = POOL_SIZE) -> None:
         with driver_errors():
@@ -50,12 +56,30 @@ class PostgresHotPath:
             )
 
     async def close(self) -> None:
+        await self._groups.close()
         await self._pool.close()
 
     async def ping(self) -> None:
         """Raise Busy unless the database takes writes."""
         if await self._value("SELECT current_setting('transaction_read_only')") == "on":
             raise Busy("busy", "The database is read-only now.")
+
+    async def transact(self, tenant_id: str, written: Written[T]) -> T:
+        """Run a script in a transaction that sees this tenant's rows."""
+        with driver_errors():
+            async with self._pool.acquire() as connection:
+                return await run_postgres(connection, tenant_id, written)
+
+    async def announce_work(self) -> None:
+        """Tell the workers of other processes that there is something to do."""
+        await self._value("SELECT pg_notify($1, '')", CHANNEL)
+
+    async def listen(self, heard: Callable[[], None]) -> asyncpg.Connection:
+        """A connection that calls `heard` at each announcement until it is closed."""
+        with driver_errors():
+            connection = await connect(self._dsn)
+            await connection.add_listener(CHANNEL, lambda *_: heard())
+            return connection
 
     async def route(self, registration_id: str) -> Route | None:
         row = await self._document("SELECT route_v1($1)", registration_id) if findable(registration_id) else None
@@ -85,9 +109,13 @@ class PostgresHotPath:
         return adopted(await self.deployment(registration_id, deployment_id), guid)
 
     async def accept_launch(self, work: AcceptLaunch) -> AcceptOutcome:
+        place = (work.attempt.registration_id, work.attempt.deployment_id, work.link and work.link.lms_id)
+        return await self._groups.accept(place, _json(launch_values(work)))
+
+    async def _accept_together(self, launches: Sequence[str]) -> Sequence[AcceptOutcome]:
         with driver_errors():
-            row = await self._pool.fetchrow("SELECT * FROM accept_launch_v1($1)", _json(launch_values(work)))
-        return AcceptOutcome(*row)
+            rows = await self._pool.fetch("SELECT * FROM accept_launches_v1($1)", f"[{','.join(launches)}]")
+        return [AcceptOutcome(*row) for row in rows]
 
     async def consume_nonce(self, registration_id: str, nonce_hash: bytes, expires: float) -> bool:
         return bool(await self._value("SELECT spend_nonce_v1($1, $2, $3)", registration_id, nonce_hash, expires))

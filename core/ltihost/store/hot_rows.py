@@ -9,7 +9,7 @@ import orjson
 
 from ltihost.records import HOST, Application, EnabledPlugin, Registration, RoleRule, Tenant
 from ltihost.store.crypto import Place, SecretBox
-from ltihost.store.hot import ApiKey, Deployment, Route, StoredLaunch
+from ltihost.store.hot import ApiKey, Deployment, LaunchedItem, Route, StoredLaunch
 
 Row = Mapping[str, Any]
 
@@ -105,7 +105,8 @@ def role_rule_from(row: Row) -> RoleRule:
 
 
 def stored_launch_from(row: Row, session_id: str, session_expires: float) -> StoredLaunch:
-    """`row` is a row of `launches` with `tenant`, `application`, `targets`, `registration_name` and `issuer` beside it."""
+    """`row` is a row of `launches` with `tenant`, `application`, `targets`, `registration_name` and `issuer` beside it, and
+    with `item_id`, `item_label` and `item_maximum` of the line item it named, if any."""
     return StoredLaunch(
         launch_id=row["id"],
         tenant=tenant_from(row["tenant"]),
@@ -121,6 +122,7 @@ def stored_launch_from(row: Row, session_id: str, session_expires: float) -> Sto
         context_id=row["context_id"],
         resource_link_id=row["resource_link_id"],
         launch_json=row["launch_json"],
+        line_item=LaunchedItem(row["item_id"], row["item_label"], row["item_maximum"]) if row["item_id"] else None,
         session_id=session_id,
         session_expires=session_expires,
     )

@@ -19,6 +19,7 @@ from ltihost.store.hot import AcceptLaunch, AcceptOutcome, ApiKey, Deployment, R
 from ltihost.store.hot_rows import adopted, api_key_from, deployment_from, route_from, stored_launch_from
 from ltihost.store.hot_values import RowCaps, findable, storable
 from ltihost.store.ids import new_id
+from ltihost.store.script import Written, run_sqlite
 from ltihost.store.sqlite import connect
 from ltihost.store.sqlite_writer import GroupWriter
 
@@ -84,13 +85,15 @@ DELETE FROM one_time_codes
 RETURNING tenant_id, launch_id
 """
 _LAUNCH_OF_CODE = """
-SELECT l.*, r.name AS registration_name, r.issuer
+SELECT l.*, r.name AS registration_name, r.issuer, i.id AS item_id, i.label AS item_label, i.maximum AS item_maximum
   FROM launches l
   JOIN tenants t ON t.id = l.tenant_id AND t.active
   JOIN registrations r ON r.id = l.registration_id AND r.state = 'active'
   JOIN deployments d ON d.registration_id = l.registration_id AND d.deployment_id = l.deployment_id
                     AND d.tenant_id = l.tenant_id AND d.state = 'approved'
   LEFT JOIN users u ON u.tenant_id = l.tenant_id AND u.id = l.user_id
+  LEFT JOIN line_items i ON i.tenant_id = l.tenant_id AND i.registration_id = l.registration_id
+                        AND i.url = json_extract(l.services_json, '$.services.line_item_url') AND i.state <> 'deleted'
  WHERE l.tenant_id = ? AND l.id = ? AND NOT coalesce(u.suspended, 0)
 """
 _INSERT_SESSION = """
@@ -130,6 +133,10 @@ class SqliteHotPath:
     async def ping(self) -> None:
         """Take the write lock once. Raises Busy."""
         await self._writer.run(lambda _: None)
+
+    async def transact(self, tenant_id: str, written: Written[T]) -> T:
+        """Run a script in a transaction. The file knows no roles: the script names the tenant itself."""
+        return await self._writer.run(lambda db: run_sqlite(db, written(time.time())))
 
     async def route(self, registration_id: str) -> Route | None:
         row = await self._read(lambda db: _row(db, _ROUTE, registration_id)) if findable(registration_id) else None

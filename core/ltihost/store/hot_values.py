@@ -82,7 +82,7 @@ def attempt_values(attempt: Attempt) -> dict[str, Any]:
 
 
 def _checks(checks: Sequence[Check]) -> str:
-    """The checks as JSON, without what they do not have: every accepted launch stores twenty of them."""
+    """The checks as JSON, without what goes without saying: every accepted launch stores twenty that passed."""
     try:
         return _json([_check_values(check) for check in checks])
     except TypeError:  # a lone surrogate in what was received
@@ -90,7 +90,9 @@ def _checks(checks: Sequence[Check]) -> str:
 
 
 def _check_values(check: Check) -> dict[str, str]:
-    values = {"name": check.name, "status": check.status}
+    values = {"name": check.name}
+    if check.status != "passed":
+        values["status"] = check.status
     if check.expected is not None:
         values["expected"] = check.expected
     if check.received is not None:
@@ -117,8 +119,13 @@ def _person_values(work: AcceptLaunch) -> dict[str, Any]:
     }
 
 
+_NO_PLACE = dict.fromkeys(
+    ("new_context", "context_key", "context_title", "context_label", "context_types", "new_link", "link_key")
+)
+
+
 def _place_values(work: AcceptLaunch) -> dict[str, Any]:
-    values: dict[str, Any] = {"new_context": None, "context_key": None, "new_link": None, "link_key": None}
+    values: dict[str, Any] = dict(_NO_PLACE)
     if work.context is not None:
         values |= {
             "new_context": new_id("ctx"),

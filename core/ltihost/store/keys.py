@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from ltihost.errors import NotFound
@@ -25,6 +25,7 @@ from ltihost.store.ids import new_id
 
 DAY = 86_400.0
 _PUBLIC = ("published", "signing", "retiring")
+_IN_MOTION = "SELECT DISTINCT tenant_id, owner FROM key_pairs WHERE state IN ('published', 'retiring')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,13 @@ def advance(session: Session, owner: str, now: float, *, publish: float = DAY, r
         session.flush()
         _move(waiting, "signing", now)
     session.flush()
+
+
+def in_motion(session: Session) -> list[tuple[str, str]]:
+    """(tenant id, owner) of the keys that wait for their next step. For `Database.run_lookup`."""
+    connection = session.connection()
+    statement = "SELECT * FROM keys_in_motion_v1()" if connection.dialect.name == "postgresql" else _IN_MOTION
+    return [(tenant_id, owner) for tenant_id, owner in connection.execute(text(statement))]
 
 
 def revoke(session: Session, kid: str, *, actor: str) -> str:

@@ -76,7 +76,7 @@ def attempt(row: tables.Launch) -> Attempt:
         deployment_id=row.deployment_id,
         message=row.message,
         rung=row.rung,  # type: ignore[arg-type]
-        checks=tuple(Check(**check) for check in row.checks),
+        checks=tuple(Check(**{"status": "passed", **check}) for check in row.checks),
         warnings=tuple(row.warnings),
         remote_address=row.remote_address,
         user_agent=row.user_agent,

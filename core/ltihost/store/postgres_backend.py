@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from sqlalchemy import text
@@ -14,6 +16,7 @@ from ltihost.store.crypto import SecretBox
 from ltihost.store.hot_postgres import PostgresHotPath
 from ltihost.store.hot_values import RowCaps
 from ltihost.store.postgres import PostgresSessions
+from ltihost.store.script import Written
 
 T = TypeVar("T")
 
@@ -64,6 +67,24 @@ class PostgresBackend:
             )
         self._owner_checked = True
         return await self._owner_sessions.run(_bound(bind, work))
+
+    async def run_lookup(self, work: Callable[[Session], T]) -> T:
+        return await self._sessions.run(work)
+
+    async def transact(self, tenant_id: str, written: Written[T]) -> T:
+        return await self.hot.transact(tenant_id, written)
+
+    async def announce_work(self) -> None:
+        await self.hot.announce_work()
+
+    @contextlib.asynccontextmanager
+    async def listening(self, heard: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+        connection, lost = await self.hot.listen(heard), asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            yield lost
+        finally:
+            await connection.close()
 
     async def ping(self) -> None:
         await self.hot.ping()

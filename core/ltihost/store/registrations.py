@@ -17,7 +17,8 @@ from ltihost.store.guard import tenant_of
 from ltihost.store.hot_rows import registration_from
 from ltihost.store.ids import new_id
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256")
+#: What `lti.token` can verify.
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 #: What a registration needs before it can be approved.
 NEEDED = ("issuer", "client_id", "auth_url", "token_url", "jwks_url")
 

@@ -26,9 +26,9 @@ class RoutingCache:
 
     def __init__(self, hot: HotPath, ttl: float = TTL_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._hot = hot
-        self._routes_by_id: _Remembered[Route | None] = _Remembered(ttl, clock)
-        self._routes: _Remembered[Sequence[Route]] = _Remembered(ttl, clock)
-        self._deployments: _Remembered[Deployment | None] = _Remembered(ttl, clock)
+        self._routes_by_id: Remembered[Route | None] = Remembered(ttl, clock)
+        self._routes: Remembered[Sequence[Route]] = Remembered(ttl, clock)
+        self._deployments: Remembered[Deployment | None] = Remembered(ttl, clock)
 
     async def route(self, registration_id: str) -> Route | None:
         """See `HotPath.route`."""
@@ -53,7 +53,9 @@ class RoutingCache:
             remembered.forget()
 
 
-class _Remembered(Generic[T]):
+class Remembered(Generic[T]):
+    """Answers that are good for `ttl` seconds. Who asks while an answer is under way waits for the same one."""
+
     def __init__(self, ttl: float, clock: Callable[[], float]) -> None:
         self._ttl = ttl
         self._clock = clock

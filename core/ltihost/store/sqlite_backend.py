@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ from ltihost.store.crypto import SecretBox
 from ltihost.store.guard import bind_all
 from ltihost.store.hot_sqlite import SqliteHotPath
 from ltihost.store.hot_values import RowCaps
+from ltihost.store.script import Written
 from ltihost.store.sqlite import SqliteSessions
 
 T = TypeVar("T")
@@ -51,6 +54,19 @@ class SqliteBackend:
             return work(session)
 
         return await self._sessions.run(bound)
+
+    async def run_lookup(self, work: Callable[[Session], T]) -> T:
+        return await self._sessions.run(work)
+
+    async def transact(self, tenant_id: str, written: Written[T]) -> T:
+        return await self.hot.transact(tenant_id, written)
+
+    async def announce_work(self) -> None:
+        """Other processes look by themselves: a file calls nobody."""
+
+    @contextlib.asynccontextmanager
+    async def listening(self, heard: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+        yield asyncio.Event()
 
     async def ping(self) -> None:
         await self.hot.ping()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ltihost.records import Attempt
 from ltihost.store.hot import AcceptLaunch, AcceptOutcome
 from ltihost.store.hot_values import RowCaps, attempt_values, launch_values
 
+#: The truth about what may be cached elsewhere, and what of this launch is known already. A context or membership that
+#: is as it was gets its `last_seen_at` once a minute: a class that comes in writes the row of its course once.
 _GATE = """
 SELECT (SELECT active FROM tenants WHERE id = :tenant),
        (SELECT state FROM registrations WHERE id = :registration AND tenant_id IN (:tenant, 'host')),
@@ -17,10 +19,16 @@ SELECT (SELECT active FROM tenants WHERE id = :tenant),
          WHERE registration_id = :registration AND deployment_id = :deployment AND tenant_id = :tenant
            AND application_id = :application AND state = 'approved'),
        (SELECT enabled FROM tenant_plugins WHERE tenant_id = :tenant AND key = :plugin),
-       (SELECT suspended FROM users
-         WHERE tenant_id = :tenant AND registration_id = :registration AND user_key = :user_key),
-       EXISTS (SELECT 1 FROM contexts WHERE tenant_id = :tenant AND registration_id = :registration
-                  AND deployment_id = :deployment AND lms_id = :context_key)
+       u.suspended, c.id,
+       c.last_seen_at > :at - 60 AND c.types = :context_types
+         AND coalesce(:context_title, c.title) IS c.title AND coalesce(:context_label, c.label) IS c.label,
+       m.last_seen_at > :at - 60 AND m.active
+         AND (NOT :sync_roles OR (m.role = :role AND m.roles = :roles AND m.group_role IS :group_role))
+  FROM (SELECT 1)
+  LEFT JOIN users u ON u.tenant_id = :tenant AND u.registration_id = :registration AND u.user_key = :user_key
+  LEFT JOIN contexts c ON c.tenant_id = :tenant AND c.registration_id = :registration
+                      AND c.deployment_id = :deployment AND c.lms_id = :context_key
+  LEFT JOIN memberships m ON m.tenant_id = :tenant AND m.context_id = c.id AND m.user_id = u.id
 """
 _SPEND_NONCE = """
 INSERT INTO nonces (registration_id, nonce_hash, expires_at) VALUES (:registration, :nonce_hash, :nonce_expires)
@@ -68,7 +76,7 @@ ON CONFLICT (tenant_id, context_id, user_id) DO UPDATE SET
   role = CASE WHEN :sync_roles THEN excluded.role ELSE role END,
   roles = CASE WHEN :sync_roles THEN excluded.roles ELSE roles END,
   group_role = CASE WHEN :sync_roles THEN excluded.group_role ELSE group_role END,
-  active = 1, last_seen_at = excluded.last_seen_at
+  active = 1, left_at = NULL, last_seen_at = excluded.last_seen_at
 """
 #: An accepted launch is never replaced: a replay of its post is refused, and must not hide it.
 _DROP_ATTEMPT = """
@@ -110,20 +118,35 @@ ON CONFLICT DO NOTHING
 """
 
 
+class _Gate(NamedTuple):
+    """The row of `_GATE`."""
+
+    active: int | None
+    registration_state: str | None
+    application_owner: str | None
+    enabled: int | None
+    suspended: int | None
+    context_id: str | None
+    context_fresh: int | None
+    member_fresh: int | None
+
+
 def accept(db: sqlite3.Connection, work: AcceptLaunch) -> AcceptOutcome:
     """See `HotPath.accept_launch`. Nothing is written before everything was checked."""
     values = launch_values(work)
-    gate = db.execute(_GATE, values).fetchone()
+    gate = _Gate(*db.execute(_GATE, values).fetchone())
     refusal = _refusal(gate, values)
     if refusal is None and db.execute(_SPEND_NONCE, values).rowcount == 0:
         refusal = "state_used"
     if refusal is not None:
         return AcceptOutcome(refusal)
-    values["application_owner"] = gate[2]
+    values["application_owner"] = gate.application_owner
     values["user_id"] = _returned(db, _UPSERT_USER, values, "new_user")
-    values["context_id"] = _returned(db, _UPSERT_CONTEXT, values, "new_context")
+    values["context_id"] = (
+        gate.context_id if gate.context_fresh else _returned(db, _UPSERT_CONTEXT, values, "new_context")
+    )
     values["link_id"] = _returned(db, _UPSERT_LINK, values, "new_link")
-    if values["user_id"] and values["context_id"]:
+    if values["user_id"] and values["context_id"] and not gate.member_fresh:
         db.execute(_UPSERT_MEMBERSHIP, values)
     if work.was_waiting:
         db.execute(_DROP_ATTEMPT, values)
@@ -132,16 +155,18 @@ def accept(db: sqlite3.Connection, work: AcceptLaunch) -> AcceptOutcome:
     return AcceptOutcome(None, values["user_id"], values["context_id"], values["link_id"])
 
 
-def _refusal(gate: Sequence[Any], values: dict[str, Any]) -> str | None:
-    active, registration_state, application_owner, enabled, suspended, context_known = gate
+def _refusal(gate: _Gate, values: dict[str, Any]) -> str | None:
     verdicts = (
-        (not active, "tenant_suspended"),
-        (registration_state != "active", "registration_inactive"),
-        (application_owner is None, "deployment_disabled"),
-        (not enabled, "plugin_disabled"),
-        (bool(suspended), "user_suspended"),
-        (values["user_key"] is not None and suspended is None and not values["create_users"], "user_unknown"),
-        (values["context_key"] is not None and not context_known and not values["create_contexts"], "context_unknown"),
+        (not gate.active, "tenant_suspended"),
+        (gate.registration_state != "active", "registration_inactive"),
+        (gate.application_owner is None, "deployment_disabled"),
+        (not gate.enabled, "plugin_disabled"),
+        (bool(gate.suspended), "user_suspended"),
+        (values["user_key"] is not None and gate.suspended is None and not values["create_users"], "user_unknown"),
+        (
+            values["context_key"] is not None and gate.context_id is None and not values["create_contexts"],
+            "context_unknown",
+        ),
     )
     return next((code for refused, code in verdicts if refused), None)
 

@@ -1,7 +1,8 @@
 """Group commit for SQLite: one thread owns the writing connection and commits what waits together.
 
-One fsync then serves up to `GROUP` launches, so that `synchronous=FULL` costs what NORMAL costs. Each piece of work
-runs in a savepoint of its own: one that fails leaves the others of its group alone.
+One fsync then serves up to `GROUP` launches, so that `synchronous=FULL` costs what NORMAL costs. One piece of work that
+fails leaves the others of its group alone: the group is run again, each piece in a savepoint of its own. (Savepoints
+from the start would cost every launch a copy of each page that it changes.)
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from ltihost.errors import Busy
+import structlog
+
+from ltihost.errors import Busy, ConfigurationError
 from ltihost.store.failures import host_error
 from ltihost.store.sqlite import connect
 
 T = TypeVar("T")
+log = structlog.get_logger()
+
 GROUP = 64
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -45,6 +50,7 @@ class GroupWriter:
     """The one writer of this process, for one event loop. Other processes may write too; SQLite's lock orders them."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = connect(path)
         self._loop = asyncio.get_running_loop()
         self._asked: list[_Job] = []
@@ -54,7 +60,7 @@ class GroupWriter:
         self._thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` inside a transaction; what it wrote is durable when this returns.
+        """Run `work` inside a transaction; what it wrote is durable when this returns. It may be run twice.
 
         Raises what `work` raises, and Busy when the database does not take the group.
         """
@@ -105,28 +111,56 @@ class GroupWriter:
     def _commit(self, group: list[_Job]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for job in group:
-                self._attempt(job)
+            if not self._all_well(group):
+                self._connection.execute("BEGIN IMMEDIATE")
+                for job in group:
+                    self._attempt(job)
             self._connection.execute("COMMIT")
         except Exception as error:  # whatever it was, this thread has to go on and the callers have to hear of it
             self._give_up(group, error)
+
+    def _all_well(self, group: list[_Job]) -> bool:
+        """Run the group without savepoints; False, and nothing is done, when one of it failed."""
+        try:
+            for job in group:
+                job.result = job.work(self._connection)
+        except Exception:
+            if not self._connection.in_transaction:  # SQLite rolled the group back: disk full, I/O error
+                raise
+            self._connection.execute("ROLLBACK")
+            return False
+        return True
 
     def _attempt(self, job: _Job) -> None:
         self._connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(self._connection)
         except Exception as error:
-            if not self._connection.in_transaction:  # SQLite rolled the whole group back: disk full, I/O error
+            if not self._connection.in_transaction:  # as above
                 raise
             self._connection.execute("ROLLBACK TO job")
+            job.result = None
             job.error = host_error(error)
         self._connection.execute("RELEASE job")
 
     def _give_up(self, group: list[_Job], error: Exception) -> None:
         for job in group:
             job.error = host_error(error)
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as failure:  # a connection that is stuck in a transaction would refuse all later work
+            log.error("writer.rollback_failed", exc_info=failure)
+            self._reconnect()
+
+    def _reconnect(self) -> None:
+        """Closing a connection ends its transaction. When no other can be had, the next group tries again."""
+        stuck = self._connection
+        try:
+            self._connection = connect(self._path)
+            stuck.close()
+        except (sqlite3.Error, ConfigurationError) as error:
+            log.error("writer.not_reconnected", exc_info=error)
 
 
 def _tell_all(jobs: list[_Job]) -> None:

@@ -2,7 +2,7 @@
 
 `tenant_id` leads the primary key, every unique constraint and every foreign key between tenant tables, so that no
 row can even point at another tenant's. The exceptions are the routing tables, which answer before a tenant is known:
-tenants, registrations, deployments, key pairs, API keys, one-time codes and nonces. What belongs to no customer
+tenants, registrations, deployments, key pairs, API keys, one-time codes, nonces and administrators. What belongs to no customer
 belongs to the tenant `records.HOST`; `tenant_id` is never NULL.
 
 Times are Unix seconds. Ids are made by `ids.new_id`.
@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ltihost.store import service_tables as service_tables  # its tables belong to the same schema
+from ltihost.store.admin_tables import Admin as Admin
 from ltihost.store.base import Base as Base
 from ltihost.store.base import Owned as Owned
 from ltihost.store.base import Routed, application_key, deployment_key, partly, within_tenant
@@ -42,6 +44,8 @@ class TenantPlugin(Owned, Base):
 
 
 class Application(Shared, Base):
+    """`webhook_secret` is sealed; it is there when `webhook_url` is."""
+
     __tablename__ = "applications"
     __table_args__ = (UniqueConstraint("tenant_id", "slug"),)
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -50,6 +54,7 @@ class Application(Shared, Base):
     launch_url: Mapped[str]
     picker_url: Mapped[str | None]
     webhook_url: Mapped[str | None]
+    webhook_secret: Mapped[bytes | None]
     release: Mapped[list[str]]
     created_at: Mapped[float]
 
@@ -177,7 +182,11 @@ class Session(Owned, Base):
     """An application's session: from the exchange of a launch until it expires."""
 
     __tablename__ = "sessions"
-    __table_args__ = (within_tenant("sessions", "launch_id", "launches"),)
+    __table_args__ = (
+        within_tenant("sessions", "launch_id", "launches"),
+        # Without it each attempt that is deleted would be looked for in all sessions of its tenant.
+        Index(None, "tenant_id", "launch_id"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)
     launch_id: Mapped[str]
     application_id: Mapped[str]
@@ -205,7 +214,7 @@ class User(Owned, Base):
     global_role: Mapped[str | None]
     suspended: Mapped[bool]
     first_seen_at: Mapped[float]
-    last_login_at: Mapped[float]
+    last_login_at: Mapped[float | None]
 
 
 class Context(Owned, Base):
@@ -245,7 +254,8 @@ class ResourceLink(Owned, Base):
 
 
 class Membership(Owned, Base):
-    """A person in a context. `source` says how the host learnt of it."""
+    """A person in a context. `source` says how the host learnt of it, `generation` is the last roster sync that listed
+    them (0: none). Who left keeps the row: inactive, with the date."""
 
     __tablename__ = "memberships"
     __table_args__ = (
@@ -262,6 +272,8 @@ class Membership(Owned, Base):
     source: Mapped[str]
     first_seen_at: Mapped[float]
     last_seen_at: Mapped[float]
+    generation: Mapped[int] = mapped_column(server_default="0")
+    left_at: Mapped[float | None]
 
 
 class RoleRule(Owned, Base):
@@ -284,8 +296,9 @@ class Launch(Owned, Base):
         within_tenant("launches", "context_id", "contexts"),
         within_tenant("launches", "resource_link_id", "resource_links"),
         Index(None, "tenant_id", "at"),
-        # People quote the codes of what was refused; the index costs an accepted launch nothing.
+        # People quote the codes of what was refused, and after a time it goes; this costs an accepted launch nothing.
         Index(None, "code", **partly("outcome <> 'accepted'")),
+        Index(None, "at", **partly("outcome <> 'accepted'")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     code: Mapped[str]

@@ -3,11 +3,13 @@
     /                                       choose an LMS
     /{lms}/                                 its courses; /{lms}/c/{context} one course, /embeds its page of ten embeds
     /{lms}/c/{context}/l/{link}             a link, with the tool in a frame; /{lms}/c/{context}/pick the same for content
-    /{lms}/_launch                          opens a link: person, link or context, tool, deployment, fault (repeatable), storage
+    /{lms}/_launch                          opens a link: person, link or context, tool, deployment, fault (repeatable), storage;
+                                            or what somebody handed in: person, column, for_user
     /{lms}/_person                          changes the person that is signed in
     /{lms}/_tools                           GET lists, POST registers a tool (JSON, see ToolForm)
     /{lms}/_storage                         the frame that keeps data for tools
-    the profile's auth, JWKS, token paths   as in the real LMS
+    the profile's auth, JWKS, token paths   as in the real LMS, and those of its services
+    campus_teaching lists the pages of teachers and administrators
 
 For really cross-site frames let the campus run on 127.0.0.1 and the host on localhost.
 """
@@ -29,10 +31,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ltihost.testing.campus_pages import STATIC, CampusPages, Choices
+from ltihost.testing.campus_teaching import Teaching
 from ltihost.testing.parts import Context, Link, Page, Person, Tool
-from ltihost.testing.platform import FormPost, SimulatedPlatform
+from ltihost.testing.platform import FormPost, LoginRequest, SimulatedPlatform
 from ltihost.testing.profile import Profile
-from ltihost.testing.tokens import TokenDesk
+from ltihost.testing.services.notices import NoticeService
+from ltihost.testing.services.routes import service_routes
+from ltihost.testing.services.tokens import TokenDesk
 
 
 class ToolForm(BaseModel, extra="forbid"):
@@ -56,7 +61,8 @@ def build_campus(
     auth_base_url: str | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
-    """The campus as an ASGI application; `state.platforms` maps each profile's key to its SimulatedPlatform.
+    """The campus as an ASGI application; `state.platforms` maps each profile's key to its SimulatedPlatform, and
+    `state.lms` to its `Lms`, where tokens, notices and returned content are.
 
     `base_url` is where browsers reach it (scheme, host, port). `auth_base_url` is a second origin of the same server:
     an LMS with a storage frame then has its endpoints and that frame there, as a hosted LMS has.
@@ -67,9 +73,11 @@ def build_campus(
     async def front(request: Request) -> Response:
         return pages.front()
 
-    mounts = [Mount(f"/{key}", routes=Lms(platform, pages).routes()) for key, platform in platforms.items()]
+    lms = {key: Lms(platform, pages) for key, platform in platforms.items()}
+    mounts = [Mount(f"/{key}", routes=one.routes()) for key, one in lms.items()]
     app = Starlette(routes=[Route("/", front), Mount("/_static", StaticFiles(directory=STATIC)), *mounts])
     app.state.platforms = platforms
+    app.state.lms = lms
     return app
 
 
@@ -88,6 +96,8 @@ class Lms:
         self.profile = platform.profile
         self.pages = pages
         self.desk = TokenDesk(platform)
+        self.notices = NoticeService(platform)
+        self.teaching = Teaching(platform, pages, self.notices, self._person)
         self.cookie = f"campus-{self.profile.key}"
 
     def routes(self) -> list[Route]:
@@ -105,7 +115,8 @@ class Lms:
             Route("/_storage", self.storage),
             Route(self.profile.auth_path, self.authorize, methods=["GET", "POST"]),
             Route(self.profile.jwks_path, self.key_set),
-            Route(self.profile.token_path, self.desk.answer, methods=["POST"]),
+            *self.teaching.routes(),
+            *service_routes(self.platform, self.desk, self.notices),
         ]
 
     # Pages for people.
@@ -150,6 +161,8 @@ class Lms:
     async def launch(self, request: Request) -> Response:
         """Send the browser to the tool's login, in this LMS's way."""
         fields = await request.form() if request.method == "POST" else request.query_params
+        if _text(fields, "for_user"):
+            return self._review(request, fields)
         try:
             person, context, link, tool = self._wanted(request, fields)
         except KeyError as error:
@@ -162,6 +175,21 @@ class Lms:
         self._remember(response, person)
         return response
 
+    def _review(self, request: Request, fields: QueryParams | FormData) -> Response:
+        """Somebody opens what a person handed in, from the gradebook."""
+        try:
+            slug, column = _text(fields, "person"), int(_text(fields, "column") or -1)
+            person = self.platform.people[slug] if slug else self._person(request)
+            context = self.platform.contexts[self.platform.gradebook.columns[column].context]
+            login = self.platform.review(person.slug, column, _text(fields, "for_user") or "")
+        except (KeyError, ValueError):
+            return self._problem(Page(404, "This submission cannot be opened"))
+        if not self.platform.teaches(person, context):
+            return self._problem(Page(403, "You cannot review submissions in this course"))
+        response = self._sent(login)
+        self._remember(response, person)
+        return response
+
     def _login(self, person: Person, context: Context, link: Link | None, tool: Tool, choices: Choices) -> Response:
         login = self.platform.start(
             person.slug,
@@ -171,6 +199,9 @@ class Lms:
             faults=choices.faults,
             storage=choices.storage != "none",
         )
+        return self._sent(login)
+
+    def _sent(self, login: LoginRequest) -> Response:
         if login.method == "get":
             return RedirectResponse(login.location, 302)
         return self.pages.submit(self.platform, login.url, login.fields)
@@ -213,7 +244,9 @@ class Lms:
 
     def _person(self, request: Request) -> Person:
         """The person whose session this is; without one, the first of the LMS."""
-        return self.platform.people.get(request.cookies.get(self.cookie, "")) or self.profile.people[0]
+        return self.platform.people.get(request.cookies.get(self.cookie, "")) or next(
+            iter(self.platform.people.values())
+        )
 
     def _remember(self, response: Response, person: Person) -> None:
         response.set_cookie(self.cookie, person.slug, path=f"/{self.profile.key}", httponly=True, samesite="lax")

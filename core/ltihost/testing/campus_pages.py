@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from ltihost.testing.parts import Context, Link, Page, Person
 from ltihost.testing.platform import FAULTS, SimulatedPlatform
 from ltihost.testing.profile import Profile
+from ltihost.testing.services.rules_content import Choice
 
 STATIC = Path(str(files("ltihost.testing") / "static"))
 #: How platform storage behaves, and how the pages call it.
@@ -28,6 +29,10 @@ STORAGE: Mapping[str, str] = {
     "other_frame": "Platform storage is in another frame than announced",
     "none": "No platform storage",
 }
+
+
+#: A course may have a thousand people; the list of whom one can sign in as stays short.
+_SWITCHABLE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,25 @@ class CampusPages:
         """A page of text with the tool in many places at once."""
         return self._lms_page("embeds.html", platform, person, context=context, choices=choices, here="embeds")
 
+    def teaching(
+        self,
+        name: str,
+        platform: SimulatedPlatform,
+        person: Person,
+        context: Context | None,
+        *,
+        here: str,
+        **values: Any,
+    ) -> Response:
+        """A page for those who run a course, or the LMS."""
+        return self._lms_page(name, platform, person, context=context, here=here, **values)
+
+    def chosen(
+        self, platform: SimulatedPlatform, choice: Choice, key: str | None, links: Sequence[Link] = ()
+    ) -> Response:
+        """What a tool gave back: with a `key` the teacher is asked first, else `links` were added."""
+        return self._page("chosen.html", profile=platform.profile, choice=choice, key=key, links=links)
+
     def submit(self, platform: SimulatedPlatform, url: str, fields: Mapping[str, str]) -> Response:
         """A page that is nothing but a form, sent by itself or by a button."""
         return self._page("submit.html", profile=platform.profile, url=url, fields=fields)
@@ -103,8 +127,15 @@ class CampusPages:
     def _lms_page(self, name: str, platform: SimulatedPlatform, person: Person, **values: Any) -> Response:
         given: dict[str, Any] = {"context": None, "link": None, "choices": Choices(), "here": "courses", **values}
         framed = platform.profile.storage_frame not in (None, "_parent") and given["choices"].storage != "none"
+        switchable = list(platform.people.values())[:_SWITCHABLE]
         return self._page(
-            name, platform=platform, profile=platform.profile, person=person, has_storage_frame=framed, **given
+            name,
+            switchable=switchable,
+            platform=platform,
+            profile=platform.profile,
+            person=person,
+            has_storage_frame=framed,
+            **given,
         )
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
@@ -127,9 +158,15 @@ def launch_url(
     *,
     link: str | None = None,
     context: str | None = None,
+    review: tuple[int, str] | None = None,
     choices: Choices | None = None,
 ) -> str:
-    """Where a browser begins a launch on the campus: `person` opens `link`, or picks content for `context`."""
+    """Where a browser begins a launch on the campus: `person` opens `link`, picks content for `context`, or reviews
+    what somebody handed in (number of the column, slug of that person).
+    """
+    if review:
+        asked = urlencode({"person": person, "column": review[0], "for_user": review[1]})
+        return f"{platform.base_url}/_launch?{asked}"
     place = ("link", link) if link else ("context", context or "")
     extra = choices.query if choices else []
     return f"{platform.base_url}/_launch?{urlencode([('person', person), place, *extra])}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-Message = Literal["LtiResourceLinkRequest", "LtiDeepLinkingRequest"]
+Message = Literal["LtiResourceLinkRequest", "LtiDeepLinkingRequest", "LtiSubmissionReviewRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Link:
     """A link to the tool. `maximum` are its points, None if it is not graded; `target` is its own URL, if any.
 
     `placement`: "content" stands in the context's list, "embed" on the page of embeds, "navigation" in the context's
-    menu, where no real resource link is behind it.
+    menu, where no real resource link is behind it. `history` are the numbers of the links it was copied from, the
+    nearest first. `window` opens it in a window of its own.
     """
 
     slug: str
@@ -53,11 +54,69 @@ class Link:
     placement: Literal["content", "embed", "navigation"] = "content"
     custom: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    history: tuple[int, ...] = ()
+    window: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the gradebook: a line item. AGS 3.2.
+
+    `context` is the slug of the context it stands in, `link` that of the resource link it is tied to. `coupled`: it came
+    with that link. `owner` is the client id of the tool that made it, None for a coupled one. `locked`: no grade in it
+    may change. `extra` are further members that the tool gave it. `attempts_allowed` can be handed in, None for any
+    number.
+    """
+
+    number: int
+    context: str
+    label: str
+    maximum: float
+    link: str | None = None
+    coupled: bool = False
+    owner: str | None = None
+    resource_id: str = ""
+    tag: str = ""
+    starts_at: str | None = None
+    ends_at: str | None = None
+    grades_released: bool | None = None
+    submission_review: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    attempts_allowed: int | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in the gradebook for one person and column.
+
+    `given` are the points that came from the tool (of the column's maximum), `override` the teacher's own; None where
+    there are none. `at` is the timestamp of the last change (Unix seconds). `attempts` counts what was handed in.
+    """
+
+    given: float | None = None
+    override: float | None = None
+    comments: tuple[str, ...] = ()
+    at: float | None = None
+    activity: str = ""
+    grading: str = ""
+    started_at: str | None = None
+    submitted_at: str | None = None
+    attempts: int = 0
+    late: bool = False
+
+    @property
+    def shown(self) -> float | None:
+        """The grade that students see: the teacher's, if there is one."""
+        return self.given if self.override is None else self.override
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A course, or the whole institution when `account` is true. `enrolled` maps a person's slug to a kind's key."""
+    """A course, or the whole institution when `account` is true. `enrolled` maps a person's slug to a kind's key.
+
+    `history` are the numbers of the contexts it was copied from, the nearest first.
+    """
 
     slug: str
     number: int
@@ -68,6 +127,7 @@ class Context:
     links: tuple[Link, ...] = ()
     account: bool = False
     summary: str = ""
+    history: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +158,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool as an LMS stores it. `custom` are parameters that every launch carries (variables allowed)."""
+    """A tool as an LMS stores it. `custom` are parameters that every launch carries (variables allowed).
+
+    `scopes` are the service scopes its administrator granted, None for all.
+    """
 
     client_id: str
     deployment_id: str
@@ -109,6 +172,10 @@ class Tool:
     target_link_uri: str
     name: str
     custom: Mapping[str, str] = field(default_factory=dict)
+    scopes: frozenset[str] | None = None
+
+    def may(self, scope: str) -> bool:
+        return self.scopes is None or scope in self.scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +183,8 @@ class Opening:
     """One launch on its way: a person opens a link (or asks to choose content) with a tool.
 
     `serial` is random and names this launch, `now` are Unix seconds by the LMS's clock, `names` says whether names and
-    e-mail may leave, `storage` whether the login offers platform storage.
+    e-mail may leave, `storage` whether the login offers platform storage. `column` is the only gradebook column of the
+    link, None if there are none or several. `for_user` is whose submission is reviewed.
     """
 
     base_url: str
@@ -129,6 +197,8 @@ class Opening:
     now: int
     names: bool = True
     storage: bool = True
+    column: Column | None = None
+    for_user: Person | None = None
 
     @property
     def kind(self) -> str | None:
@@ -140,7 +210,13 @@ class Opening:
 
     @property
     def target(self) -> str:
-        return (self.link and self.link.target) or self.tool.target_link_uri
+        reviewed = self.review.get("url")
+        return reviewed or (self.link and self.link.target) or self.tool.target_link_uri
+
+    @property
+    def review(self) -> Mapping[str, Any]:
+        """What the column says about reviewing, in a review."""
+        return (self.for_user and self.column and self.column.submission_review) or {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
+from ltihost.testing.places import Places
 from ltihost.testing.profile import (
     AuthRequest,
     Claims,
@@ -34,6 +35,7 @@ from ltihost.testing.profile import (
     Profile,
     Tool,
 )
+from ltihost.testing.services.faults import ServiceFaults
 
 #: What can go wrong on purpose, and how the campus's pages call it.
 FAULTS: Mapping[str, str] = {
@@ -55,6 +57,8 @@ ERROR_POSTS = ("login_required", "launch_no_longer_valid", "access_denied")
 CLOCK_ERROR = {"late_clock": -900, "fast_clock": 900}
 #: Launches remembered; the oldest go first.
 _REMEMBERED = 20_000
+#: Of a serial at least so much must come back.
+_SERIAL_SHOWN = 10
 
 Edit = Callable[[Claims], None]
 
@@ -91,7 +95,7 @@ class _Pending:
     spent: bool = False
 
 
-class SimulatedPlatform:
+class SimulatedPlatform(Places):
     """An LMS at `base_url`. `auth_base_url` is where browsers are sent for its endpoints, if that is another origin.
 
     `clock` answers Unix seconds. Not safe for several threads at once; one event loop or one test drives it.
@@ -105,13 +109,12 @@ class SimulatedPlatform:
         clock: Callable[[], float] = time.time,
         auth_base_url: str | None = None,
     ) -> None:
-        self.profile = profile
+        super().__init__(profile)
         self.base_url = base_url.rstrip("/")
         self.auth_base_url = (auth_base_url or base_url).rstrip("/")
         self.clock = clock
-        self.people: dict[str, Person] = {person.slug: person for person in profile.people}
-        self.contexts: dict[str, Context] = {context.slug: context for context in profile.contexts}
         self.tools: list[Tool] = []
+        self.faults = ServiceFaults()
         self._keys: defaultdict[str, list[RSAKey]] = defaultdict(lambda: [self._new_key()])
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
@@ -140,6 +143,7 @@ class SimulatedPlatform:
         redirect_uris: Collection[str] = (),
         target_link_uri: str | None = None,
         custom: Mapping[str, str] | None = None,
+        scopes: Collection[str] | None = None,
     ) -> Tool:
         """Store a tool as an administrator of this LMS would; ids that are not given are made in the LMS's own way.
 
@@ -156,6 +160,7 @@ class SimulatedPlatform:
             target_link_uri=target_link_uri or launch_url,
             name=name,
             custom=dict(self.profile.tool_custom if custom is None else custom),
+            scopes=None if scopes is None else frozenset(scopes),
         )
         self.tools = [known for known in self.tools if _ids(known) != _ids(tool)] + [tool]
         return tool
@@ -166,25 +171,6 @@ class SimulatedPlatform:
             if client_id in (None, tool.client_id) and deployment_id in (None, tool.deployment_id):
                 return tool
         raise KeyError((client_id, deployment_id))
-
-    # People and places.
-
-    def find_link(self, slug: str) -> tuple[Context, Link]:
-        """The link of this slug and the context it stands in. Raises KeyError."""
-        for context in self.contexts.values():
-            for link in context.links:
-                if link.slug == slug:
-                    return context, link
-        raise KeyError(slug)
-
-    def may_enter(self, person: Person, context: Context) -> bool:
-        """Whether the LMS lets this person into the context at all: enrolled there, nobody's account, or its staff."""
-        return person.slug in context.enrolled or person.anonymous or (context.account and bool(person.everywhere))
-
-    def may_pick(self, person: Person, context: Context) -> bool:
-        """Whether this person may choose content for the context."""
-        kind = context.enrolled.get(person.slug)
-        return kind is not None and self.profile.kinds[kind].picks
 
     # A launch.
 
@@ -207,20 +193,61 @@ class SimulatedPlatform:
         if unknown := set(faults) - FAULTS.keys():
             raise ValueError(f"unknown faults: {', '.join(sorted(unknown))}")
         place, target = self.find_link(link) if link else (self.contexts[context or ""], None)
-        message: Message = "LtiResourceLinkRequest" if target else "LtiDeepLinkingRequest"
-        opening = Opening(
-            base_url=self.base_url,
-            tool=self._deployed(tool or self.tool(), faults),
-            person=self.people[person],
-            context=place,
-            link=target,
-            message=message,
-            serial=secrets.token_hex(16),
+        deployed = self._deployed(tool or self.tool(), faults)
+        opening = replace(
+            self.opening(self.people[person], place, target, deployed),
             now=self._now(faults),
             names="no_names" not in faults,
             storage=storage,
         )
         return self._begin(_Pending(opening, frozenset(faults), edit, self.clock()))
+
+    def review(self, person: str, column: int, for_user: str, tool: Tool | None = None) -> LoginRequest:
+        """Begin a review: `person` opens the submission of `for_user` from a cell of the gradebook. Raises KeyError."""
+        found = self.gradebook.columns[column]
+        context = self.contexts[found.context]
+        link = next((link for link in context.links if link.slug == found.link), None)
+        opening = replace(
+            self.opening(self.people[person], context, link, tool or self.tool()),
+            message="LtiSubmissionReviewRequest",
+            column=found,
+            for_user=self.people[for_user],
+        )
+        return self._begin(_Pending(opening, frozenset(), None, self.clock()))
+
+    def opening(self, person: Person, context: Context, link: Link | None, tool: Tool) -> Opening:
+        """A launch of `link`, or without one the choice of content, as it would be now."""
+        message: Message = "LtiResourceLinkRequest" if link else "LtiDeepLinkingRequest"
+        return Opening(
+            base_url=self.base_url,
+            tool=tool,
+            person=person,
+            context=context,
+            link=link,
+            message=message,
+            serial=secrets.token_hex(16),
+            now=int(self.clock()),
+            column=self.only_column(link),
+        )
+
+    def picking(self, serial: str) -> Opening | None:
+        """The choice of content whose serial begins like this."""
+        if len(serial) < _SERIAL_SHOWN:
+            return None
+        openings = (pending.opening for pending in reversed(self._pending.values()))
+        return next((item for item in openings if item.picking and item.serial.startswith(serial)), None)
+
+    def service_time(self) -> float:
+        """The time by the clock of the LMS's services, Unix seconds."""
+        return self.clock() + self.faults.skew
+
+    def override_grade(self, link: str, person: str, points: float | None) -> None:
+        """A teacher types a grade into the first column of a link; None takes it back. Raises KeyError."""
+        self.override_cell(self.gradebook.column_of(link).number, person, points)
+
+    def override_cell(self, column: int, person: str, points: float | None) -> None:
+        moved = self.service_time() if self.profile.override_moves_time else None
+        self.gradebook.override(column, person, points, at=moved)
 
     def authorize(self, params: Mapping[str, str], *, signed_in: str | None = None) -> FormPost | Page:
         """Answer an authorisation request. `signed_in` is the person of the browser's own session, if it has one."""

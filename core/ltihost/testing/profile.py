@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ltihost.testing.parts import (
     AuthRequest,
+    Cell,
+    Column,
     Context,
     ErrorPost,
     Kind,
@@ -27,6 +29,21 @@ from ltihost.testing.parts import (
     Person,
     Tool,
 )
+from ltihost.testing.services.paging import link_header, whole_number, with_query
+from ltihost.testing.services.records import (
+    JSON,
+    SCORE,
+    Answer,
+    Call,
+    Refused,
+    Row,
+    ScorePost,
+    Service,
+)
+from ltihost.testing.services.rules_content import Chosen, ContentRules
+from ltihost.testing.services.rules_grades import GradeRules, Rate, is_number, number, read_time, written_time
+from ltihost.testing.services.rules_roster import RosterRules
+from ltihost.testing.services.rules_tokens import BadSignature, TokenRefused, TokenRules
 
 __all__ = [
     "AGS",
@@ -34,15 +51,24 @@ __all__ = [
     "DEEP_LINKING",
     "FIXED_PARAMETERS",
     "INSTITUTION",
+    "JSON",
     "LIS_V2",
     "LTI",
     "MEMBERSHIP",
+    "NOTICES",
     "NRPS",
+    "SCORE",
     "SYSTEM",
     "TEACHING_ASSISTANT",
     "TEST_USER",
+    "Answer",
     "AuthRequest",
+    "BadSignature",
+    "Call",
+    "Cell",
+    "Chosen",
     "Claims",
+    "Column",
     "Context",
     "ErrorPost",
     "Kind",
@@ -53,8 +79,21 @@ __all__ = [
     "Page",
     "Person",
     "Profile",
+    "Rate",
+    "Refused",
+    "Row",
+    "ScorePost",
+    "Service",
+    "TokenRefused",
     "Tool",
     "hex_id",
+    "is_number",
+    "link_header",
+    "number",
+    "read_time",
+    "whole_number",
+    "with_query",
+    "written_time",
 ]
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
@@ -64,6 +103,7 @@ AGS_SCOPES = tuple(
     for name in ("lineitem", "lineitem.readonly", "result.readonly", "score")
 )
 NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
+NOTICES = LTI + "platformnotificationservice"
 DEEP_LINKING = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 LIS_V2 = "http://purl.imsglobal.org/vocab/lis/v2/"
 MEMBERSHIP = LIS_V2 + "membership#"
@@ -81,8 +121,8 @@ FIXED_PARAMETERS = {
 
 
 @dataclass(frozen=True)
-class Profile:
-    """An LMS by the specs. Paths stand below the platform's base URL and may hold `{client_id}`.
+class Profile(GradeRules, RosterRules, TokenRules, ContentRules):
+    """An LMS by the specs; its services are in the classes it is made of. Paths stand below the platform's base URL and may hold `{client_id}`.
 
     `token_seconds`: life of an id_token. `token_at_login`: it is built when the login starts. `hint_seconds`: life of
     a message hint. `storage_frame`: name of the frame that keeps data for tools, "_parent" for the page itself, None
@@ -203,7 +243,9 @@ class Profile:
             LTI + "custom": self.custom(opening) or None,
             AGS: self.grade_service(opening),
             NRPS: self.roster_service(opening),
+            NOTICES: self.notice_service(opening),
             DEEP_LINKING: self.deep_linking(opening) if opening.picking else None,
+            LTI + "for_user": self.for_user(opening),
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -255,7 +297,11 @@ class Profile:
     def custom(self, opening: Opening) -> dict[str, str | None]:
         """The tool's parameters, then the link's; a variable this LMS does not know stays as it is written."""
         known = self.variables(opening)
-        asked = {**opening.tool.custom, **(opening.link.custom if opening.link else {})}
+        asked = {
+            **opening.tool.custom,
+            **(opening.link.custom if opening.link else {}),
+            **opening.review.get("custom", {}),
+        }
         return {name: known.get(value, value) for name, value in asked.items()}
 
     def variables(self, opening: Opening) -> Mapping[str, str | None]:
@@ -269,25 +315,55 @@ class Profile:
             "$Context.id": self.context_id(context),
             "$Context.title": context.title,
             "$Context.label": context.label,
-            "$Context.id.history": "",
+            "$Context.id.history": self.context_history(context),
             "$ResourceLink.id": self.link_id(link) if link else None,
             "$ResourceLink.title": link.title if link else None,
         }
 
+    def context_history(self, context: Context) -> str:
+        """The ids of the contexts this one was copied from, the nearest first."""
+        return ",".join(self.context_id(replace(context, number=number)) for number in context.history)
+
+    def link_history(self, link: Link | None) -> str:
+        """The ids of the links this one was copied from, the nearest first."""
+        return ",".join(self.link_id(replace(link, number=number)) for number in link.history) if link else ""
+
     def grade_service(self, opening: Opening) -> Claims | None:
-        items = f"{opening.base_url}/contexts/{opening.context.number}/line_items"
-        graded = opening.link is not None and opening.link.maximum is not None
-        item = {"lineitem": f"{items}/{opening.link.number}"} if opening.link and graded else {}
-        return {"scope": list(AGS_SCOPES), "lineitems": items, **item}
+        tool, context, column = opening.tool, opening.context, opening.column
+        item = self.line_item_url(opening.base_url, tool, context, column.number) if column else None
+        return {
+            "scope": [scope for scope in AGS_SCOPES if tool.may(scope)],
+            "lineitems": self.line_items_url(opening.base_url, tool, context),
+            **({"lineitem": item} if item else {}),
+        }
 
     def roster_service(self, opening: Opening) -> Claims | None:
-        url = f"{opening.base_url}/contexts/{opening.context.number}/memberships"
+        url = self.memberships_url(opening.base_url, opening.tool, opening.context)
         return {"context_memberships_url": url, "service_versions": ["2.0"]}
+
+    def notice_service(self, opening: Opening) -> Claims | None:
+        """Where the tool can ask for notices. Platform Notification Service 1.0."""
+        if self.notices_path is None:
+            return None
+        return {
+            "platform_notification_service_url": opening.base_url
+            + self.notices_path.format(tool=opening.tool.deployment_id),
+            "service_versions": ["1.0"],
+            "scope": ["https://purl.imsglobal.org/spec/lti/scope/noticehandlers"],
+            "notice_types_supported": ["LtiHelloWorldNotice", "LtiContextCopyNotice"],
+        }
+
+    def for_user(self, opening: Opening) -> Claims | None:
+        """Whose submission is reviewed. Submission Review 1.0."""
+        person = opening.for_user
+        if person is None:
+            return None
+        return {"user_id": self.person_id(person)} | (self.personal(person) if opening.names else {})
 
     def deep_linking(self, opening: Opening) -> Claims:
         return {
-            "deep_link_return_url": f"{opening.base_url}/_deep_link?context={opening.context.slug}",
-            "accept_types": ["ltiResourceLink", "link"],
+            "deep_link_return_url": f"{opening.base_url}{self.deep_link_path}?context={opening.context.slug}",
+            "accept_types": list(self.accept_types),
             "accept_presentation_document_targets": ["iframe", "window"],
             "accept_multiple": True,
             "accept_lineitem": True,

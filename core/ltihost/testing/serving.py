@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
-from ltihost.testing.campus import build_campus
+from ltihost.testing.campus import Lms, build_campus
 from ltihost.testing.campus_pages import launch_url
 from ltihost.testing.platform import SimulatedPlatform
 from ltihost.testing.profile import Profile
@@ -20,10 +20,11 @@ from ltihost.testing.profile import Profile
 
 @dataclass(frozen=True, slots=True)
 class RunningCampus:
-    """A campus that answers at `base_url`; `platforms` are the very objects that it serves."""
+    """A campus that answers at `base_url`; `platforms` are the very objects that it serves, `lms` those that serve them."""
 
     base_url: str
     platforms: Mapping[str, SimulatedPlatform]
+    lms: Mapping[str, Lms]
 
     def launch_url(self, lms: str, person: str, link: str, **options: str) -> str:
         """Where a browser begins a launch. `options` are further fields of the launch endpoint (fault, storage, tool)."""
@@ -84,4 +85,4 @@ def running_campus(
     urls = [f"http://{host}:{port_of(sockets)}" for host in hosts]
     app = build_campus(profiles, base_url=urls[0], auth_base_url=urls[-1] if second_origin else None, clock=clock)
     with serving(app, sockets):
-        yield RunningCampus(urls[0], app.state.platforms)
+        yield RunningCampus(urls[0], app.state.platforms, app.state.lms)

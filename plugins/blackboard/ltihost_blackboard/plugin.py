@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ltihost.plugins import Binding, Manifest, Preset, hookimpl
+from ltihost.plugins import (
+    Binding,
+    Launch,
+    LeftOut,
+    LtiAdapter,
+    Manifest,
+    Operation,
+    Outcome,
+    Preset,
+    Score,
+    ServiceAnswer,
+    Unacceptable,
+    Withheld,
+    hookimpl,
+)
+from ltihost_blackboard.adapter import BlackboardAdapter
 from ltihost_blackboard.claims import normalise
+from ltihost_blackboard.content_items import linted
+from ltihost_blackboard.errors import classified
 from ltihost_blackboard.guide import HELP, guide
+from ltihost_blackboard.members import normalised
 from ltihost_blackboard.roles import Settings, with_course_roles
+from ltihost_blackboard.scores import scaled
 
 if TYPE_CHECKING:
     from ltihost.testing.profile import Profile
@@ -26,6 +45,7 @@ PORTAL = "https://developer.blackboard.com/api/v1"
 manifest = Manifest(
     key="blackboard",
     name="Blackboard Learn",
+    api=(1, 1),
     families=("BlackboardLearn",),
     pins_instance=True,
     settings=Settings,
@@ -47,3 +67,28 @@ manifest = Manifest(
 @hookimpl
 def normalise_claims(claims: dict[str, Any], binding: Binding) -> Mapping[str, Any]:
     return with_course_roles(normalise(claims), Settings.model_validate(binding.settings))
+
+
+@hookimpl
+def scale_score(score: Score) -> Score | Withheld:
+    return scaled(score)
+
+
+@hookimpl
+def normalise_member(member: dict[str, Any]) -> Mapping[str, Any] | LeftOut:
+    return normalised(member)
+
+
+@hookimpl
+def lint_content_item(item: dict[str, Any], launch: Launch) -> Mapping[str, Any] | Unacceptable:
+    return linted(item, launch)
+
+
+@hookimpl
+def classify_error(response: ServiceAnswer, operation: Operation) -> Outcome | None:
+    return classified(response, operation)
+
+
+@hookimpl
+def register_adapter() -> type[LtiAdapter]:
+    return BlackboardAdapter

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ltihost.testing.profile import (
-    AGS_SCOPES,
     INSTITUTION,
     MEMBERSHIP,
     SYSTEM,
@@ -27,10 +26,10 @@ from ltihost.testing.profile import (
     Opening,
     Page,
     Person,
-    Profile,
     hex_id,
 )
 from ltihost.testing.world import world
+from ltihost_blackboard.campus_services import BlackboardServices
 
 GROUPS = "https://purl.imsglobal.org/spec/lti-gs/claim/groupsservice"
 SESSION_TOKEN = "https://blackboard.com/lti/claim/one_time_session_token"
@@ -67,7 +66,7 @@ TOOL_CUSTOM = {
 
 
 @dataclass(frozen=True)
-class BlackboardProfile(Profile):
+class BlackboardProfile(BlackboardServices):
     """`base_url` plays the developer portal and the Learn host at once."""
 
     def new_client_id(self, number: int) -> str:
@@ -168,31 +167,26 @@ class BlackboardProfile(Profile):
 
     def variables(self, opening: Opening) -> Mapping[str, str | None]:
         administrator = opening.kind == "administrator"
+        history = self.link_history(opening.link)
         return {
             **super().variables(opening),
+            **({"$ResourceLink.id.history": history} if history else {}),
             "@X@membership.role@X@": COURSE_ROLES.get(opening.kind or "", "U"),
             "@X@user.role@X@": "Z" if administrator else "N",
             "@X@course.pk_string@X@": f"_{opening.context.number}_1",
             "@X@course.ultra_status@X@": "true",
         }
 
-    def grade_service(self, opening: Opening) -> Claims:
-        items = f"{opening.base_url}/learn/api/v1/lti/courses/_{opening.context.number}_1/lineItems"
-        link = opening.link
-        graded = link is not None and link.maximum is not None
-        item = {"lineitem": f"{items}/_{link.number}_1"} if link and graded else {}
-        return {"scope": list(AGS_SCOPES), "lineitems": items, **item}
-
     def roster_service(self, opening: Opening) -> Claims:
         return {
-            "context_memberships_url": f"{opening.base_url}/learn/api/v1/lti/external/namesandroles/_{opening.context.number}_1",
+            "context_memberships_url": self.memberships_url(opening.base_url, opening.tool, opening.context),
             "scope": ["https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"],
             "service_versions": ["2.0"],
         }
 
     def deep_linking(self, opening: Opening) -> Claims:
         return {
-            "deep_link_return_url": opening.base_url + "/webapps/blackboard/controller/lti/v2/deeplinking",
+            "deep_link_return_url": opening.base_url + self.deep_link_path,
             "accept_types": ["ltiResourceLink", "link"],
             "accept_presentation_document_targets": ["iframe", "window"],
             "accept_media_types": "*/*",
@@ -222,7 +216,7 @@ def profile() -> BlackboardProfile:
         token_seconds=3600,
         storage_frame="lti_storage_frame",
         tool_custom=TOOL_CUSTOM,
-        words={"pick": "Content Market", "courses": "Courses", "links": "Course content"},
+        words={"pick": "Content Market", "courses": "Courses", "links": "Course content", "people": "Roster"},
     )
 
 

@@ -74,7 +74,7 @@ def without_constant_target(claims: Claims) -> Claims:
 def without_unresolved(claims: Claims) -> Claims:
     """L10: a variable that Canvas does not fill in comes back as its own name (canvas-lms, variable_expander.rb)."""
     custom = _members(claims, CUSTOM)
-    return _with_custom(claims, {name: value for name, value in custom.items() if not _unresolved(value)})
+    return _with_custom(claims, {name: value for name, value in custom.items() if not unresolved(value)})
 
 
 def whole_history(claims: Claims) -> Claims:
@@ -107,6 +107,11 @@ def sub_roles_spelt(claims: Claims) -> Claims:
     return {**claims, ROLES: [_spelt(role) for role in roles]} if isinstance(roles, list) else claims
 
 
+def unresolved(value: object) -> bool:
+    """Whether `value` is the name of a variable that Canvas did not fill in."""
+    return isinstance(value, str) and unresolved_variable(value, VARIABLE_PREFIXES)
+
+
 STEPS: tuple[Callable[[Claims], Claims], ...] = (
     without_junk,
     without_empty_legacy_id,
@@ -128,10 +133,6 @@ def _without_junk(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_junk(member) for name, member in value.items() if not _junk(name, member)}
     return [_without_junk(item) for item in value] if isinstance(value, list) else value
-
-
-def _unresolved(value: object) -> bool:
-    return isinstance(value, str) and unresolved_variable(value, VARIABLE_PREFIXES)
 
 
 def _spelt(role: object) -> object:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ltihost.testing.profile import (
-    AGS_SCOPES,
     INSTITUTION,
     LIS_V2,
     LTI,
@@ -31,10 +30,10 @@ from ltihost.testing.profile import (
     Opening,
     Page,
     Person,
-    Profile,
     hex_id,
 )
 from ltihost.testing.world import world
+from ltihost_canvas.campus_services import CanvasServices
 
 PLACEMENT = "https://www.instructure.com/placement"
 LEGACY_USER_ID = LTI + "lti11_legacy_user_id"
@@ -72,7 +71,7 @@ TOOL_CUSTOM = {
 
 
 @dataclass(frozen=True)
-class CanvasProfile(Profile):
+class CanvasProfile(CanvasServices):
     """`site` is the name of the root account."""
 
     def new_client_id(self, number: int) -> str:
@@ -219,24 +218,17 @@ class CanvasProfile(Profile):
         }
 
     def grade_service(self, opening: Opening) -> Claims | None:
-        if opening.context.account:
-            return None
-        items = f"{opening.base_url}/api/lti/courses/{opening.context.number}/line_items"
-        link = opening.link
-        graded = link is not None and link.maximum is not None
-        item = {"lineitem": f"{items}/{link.number}"} if link and graded else {}
-        return {"scope": list(AGS_SCOPES), "lineitems": items, **item, **JUNK}
+        found = None if opening.context.account else super().grade_service(opening)
+        return found and {**found, **JUNK}
 
     def roster_service(self, opening: Opening) -> Claims | None:
-        if opening.context.account:
-            return None
-        url = f"{opening.base_url}/api/lti/courses/{opening.context.number}/names_and_roles"
-        return {"context_memberships_url": url, "service_versions": ["2.0"], **JUNK}
+        found = None if opening.context.account else super().roster_service(opening)
+        return found and {**found, **JUNK}
 
     def deep_linking(self, opening: Opening) -> Claims:
         """Its own data travels in the return URL; there is no `data` and no `accept_lineitem`."""
         return {
-            "deep_link_return_url": f"{opening.base_url}/courses/{opening.context.number}/deep_linking_response?data={opening.serial}",
+            "deep_link_return_url": f"{opening.base_url}{self.deep_link_path.format(context=opening.context.number)}?data={opening.serial}",
             "accept_types": ["ltiResourceLink"],
             "accept_presentation_document_targets": ["iframe", "window"],
             "accept_media_types": "application/vnd.ims.lti.v1.ltilink",
@@ -273,7 +265,7 @@ def profile() -> CanvasProfile:
         hint_seconds=300,
         storage_frame="post_message_forwarding",
         tool_custom=TOOL_CUSTOM,
-        words={"pick": "Find an external tool", "courses": "Dashboard", "links": "Assignments"},
+        words={"pick": "Find an external tool", "courses": "Dashboard", "links": "Assignments", "grades": "Grades"},
     )
 
 

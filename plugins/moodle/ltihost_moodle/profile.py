@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ltihost.testing.profile import (
-    AGS_SCOPES,
     INSTITUTION,
     LTI,
     MEMBERSHIP,
@@ -27,12 +26,11 @@ from ltihost.testing.profile import (
     Opening,
     Page,
     Person,
-    Profile,
     hex_id,
 )
 from ltihost.testing.world import world
+from ltihost_moodle.campus_services import BASIC_OUTCOME, MoodleServices
 
-BASIC_OUTCOME = "https://purl.imsglobal.org/spec/lti-bo/claim/basicoutcome"
 INVALID = Page(404, "Invalid request", "The activity cannot be opened like this. Go back to your course and try again.")
 
 #: Only Instructor and Learner exist on the wire, non-editing teachers are Instructors (locallib.php, lti_get_ims_role).
@@ -56,7 +54,7 @@ TOOL_CUSTOM = {
 
 
 @dataclass(frozen=True)
-class MoodleProfile(Profile):
+class MoodleProfile(MoodleServices):
     """`site` is the short name of the site, `site_name` the full one."""
 
     site_name: str = "Campus Moodle"
@@ -144,7 +142,9 @@ class MoodleProfile(Profile):
 
     def custom(self, opening: Opening) -> dict[str, str | None]:
         """Every key twice where the old, normalised spelling differs; the roster URL in between (locallib.php:1990)."""
-        found: dict[str, str | None] = {"context_memberships_url": self.memberships_url(opening)}
+        found: dict[str, str | None] = {
+            "context_memberships_url": self.memberships_url(opening.base_url, opening.tool, opening.context)
+        }
         for name, value in super().custom(opening).items():
             found[name] = value
             found[re.sub(r"[^0-9a-z]", "_", name.lower())] = value
@@ -160,22 +160,11 @@ class MoodleProfile(Profile):
             "$Moodle.Person.userGroupIds": "",
         }
 
-    def memberships_url(self, opening: Opening) -> str:
-        tool, number = opening.tool, opening.context.number
-        return (
-            f"{opening.base_url}/mod/lti/services.php/CourseSection/{number}/bindings/{tool.deployment_id}/memberships"
-        )
-
-    def grade_service(self, opening: Opening) -> Claims:
-        items = f"{opening.base_url}/mod/lti/services.php/{opening.context.number}/lineitems"
-        query = f"?type_id={opening.tool.deployment_id}"
-        link = opening.link
-        graded = link is not None and link.maximum is not None
-        item = {"lineitem": f"{items}/{link.number + 1}/lineitem{query}"} if link and graded else {}
-        return {"scope": list(AGS_SCOPES), "lineitems": items + query, **item}
-
     def roster_service(self, opening: Opening) -> Claims:
-        return {"context_memberships_url": self.memberships_url(opening), "service_versions": ["1.0", "2.0"]}
+        return {
+            "context_memberships_url": self.memberships_url(opening.base_url, opening.tool, opening.context),
+            "service_versions": ["1.0", "2.0"],
+        }
 
     def basic_outcome(self, opening: Opening, link: Link) -> Claims:
         data = {
@@ -219,7 +208,13 @@ def profile() -> MoodleProfile:
         token_seconds=60,
         reposts=True,
         tool_custom=TOOL_CUSTOM,
-        words={"pick": "Select content", "courses": "My courses", "links": "External tools"},
+        words={
+            "pick": "Select content",
+            "courses": "My courses",
+            "links": "External tools",
+            "grades": "Grades",
+            "people": "Participants",
+        },
     )
 
 

@@ -19,7 +19,8 @@ from tests.core.cli.processes import ending
 #: The spellings that others script against.
 FIXED = (
     "demo", "serve", "migrate", "check", "tenant create", "tenant list", "tenant suspend", "tenant resume",
-    "plugin list", "plugin enable", "plugin disable", "app create", "app list", "app key create",
+    "plugin list", "plugin enable", "plugin disable", "app create", "app list", "app key create", "app set",
+    "app show", "admin create", "admin list",
     "registration create", "registration list", "registration show", "registration set", "registration check",
     "registration approve", "registration disable", "registration guide", "deployment list", "deployment approve",
     "deployment disable", "role-rule add", "role-rule list", "role-rule remove", "key list", "key rotate", "key revoke",
@@ -81,6 +82,9 @@ def test_a_wrong_command_line_ends_with_2_and_two_lines(cli: Cli, arguments: lis
         ({"LTIHOST_SECRET_KEY": "too short"}, "32 characters"),
         ({"LTIHOST_DATABASE_URL": "sqlite:///does/not/exist/x.db"}, "does not exist"),
         ({"LTIHOST_DATABASE_URL": "sqlite://"}, "LTIHOST_DATABASE_URL"),
+        ({"LTIHOST_DATABASE_URL": "mysql://root:too short@db/x"}, "postgresql://USER:PASSWORD@HOST/NAME"),
+        ({"LTIHOST_DATABASE_URL": "ltihost.db"}, "sqlite:///FILE"),
+        ({"LTIHOST_MIGRATE_URL": "oracle://root:too short@db/x"}, "LTIHOST_MIGRATE_URL"),
     ],
 )
 @pytest.mark.parametrize("command", [["tenant", "list"], ["serve", "--port", "1"], ["migrate"]], ids=" ".join)
@@ -88,6 +92,13 @@ def test_wrong_settings_end_with_78(cli: Cli, command: list[str], changes: dict[
     stderr = Cli(cli.environment | changes).refused(*command, status=78)
     assert said in stderr
     assert "too short" not in stderr
+
+
+def test_a_missing_base_url_is_named_with_an_example(cli: Cli) -> None:
+    without = {name: value for name, value in cli.environment.items() if name != "LTIHOST_BASE_URL"}
+    stderr = Cli(without).refused("tenant", "list", status=78)
+    assert "LTIHOST_BASE_URL is required" in stderr
+    assert "https://lti.example.org" in stderr
 
 
 def test_a_missing_sqlite_database_is_made_and_announced(cli: Cli, tmp_path: Path) -> None:

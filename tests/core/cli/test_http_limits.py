@@ -26,9 +26,7 @@ async def _read_all(scope: Scope, receive: Receive, send: Send) -> None:
 @contextmanager
 def served() -> Iterator[int]:
     sockets = listen("127.0.0.1")
-    config = uvicorn.Config(
-        _read_all, http=BoundedHttpTools, lifespan="off", ws="none", log_level="error", log_config=None
-    )
+    config = uvicorn.Config(_read_all, http=BoundedHttpTools, lifespan="off", ws="none", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
     thread.start()

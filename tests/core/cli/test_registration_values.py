@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from ltihost.errors import Invalid
+from ltihost.lti import token
 from ltihost.outbound import Outbound
 from ltihost.plugins import Manifest, Preset
 from ltihost.records import Registration
 from ltihost.registration_values import check_values, fill_endpoints, split_values
+from ltihost.store import registrations
 
 DRAFT = Registration(id="reg_1", tenant_id="tnt_1", name="Campus", plugin="x", state="draft")
 MANIFEST = Manifest(
@@ -23,6 +25,11 @@ MANIFEST = Manifest(
         Preset("Own", None, "{issuer}/auth", "{issuer}/token", "{issuer}/keys"),
     ),
 )  # fmt: skip
+
+
+def test_what_the_command_takes_is_what_a_token_may_be_signed_with() -> None:
+    """The two lists stand apart: the store knows nothing of tokens."""
+    assert registrations.ALGORITHMS == token.ALGORITHMS
 
 
 async def check(name: str, text: str, networks: tuple[str, ...] = ()) -> None:

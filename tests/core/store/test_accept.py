@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Invalid
@@ -70,6 +73,59 @@ async def test_roles_stay_where_the_registration_does_not_sync_them(world: World
     assert (member.role, member.roles, member.group_role) == ("learner", ["Learner"], "member")
     (user,) = await world.db.run(world.tenant.id, directory.users)
     assert user.global_role == "user"
+
+
+async def test_what_did_not_change_is_written_once_a_minute(world: World) -> None:
+    """A context and a membership. When a person came last and how often a link was opened is exact."""
+    begun = world.attempt().at
+    for seconds in (0, 59, 61):
+        work = world.work(attempt=world.attempt(at=begun + seconds))
+        outcome = await world.db.hot.accept_launch(work)
+        context = await world.db.run(world.tenant.id, directory.context, outcome.context_id or "")
+        (member,) = await world.db.run(world.tenant.id, directory.memberships)
+        written = begun + (61 if seconds == 61 else 0)
+        assert (context.last_seen_at, member.last_seen_at) == (written, written)
+        (user,) = await world.db.run(world.tenant.id, directory.users)
+        (link,) = await world.db.run(world.tenant.id, directory.resource_links)
+        assert (user.last_login_at, link.last_launched_at) == (begun + seconds, begun + seconds)
+    assert link.launch_count == 3
+
+
+@pytest.mark.parametrize(
+    "changed", [{"title": "Botany"}, {"label": "BIO-2"}, {"types": ("other",)}], ids=lambda changed: next(iter(changed))
+)
+async def test_a_context_that_changed_is_written_at_once(world: World, changed: dict[str, Any]) -> None:
+    await world.db.hot.accept_launch(world.work())
+    outcome = await world.db.hot.accept_launch(world.work(context=replace(BIOLOGY, **changed)))
+    context = await world.db.run(world.tenant.id, directory.context, outcome.context_id or "")
+    ((name, value),) = changed.items()
+    assert getattr(context, name) == (list(value) if name == "types" else value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"role": "instructor"}, {"roles_json": '["Instructor"]'}, {"group_role": "manager"}, {"group_role": None}],
+    ids=str,
+)
+async def test_a_membership_that_changed_is_written_at_once(world: World, changed: dict[str, Any]) -> None:
+    await world.db.hot.accept_launch(world.work())
+    await world.db.hot.accept_launch(world.work(**changed))
+    (member,) = await world.db.run(world.tenant.id, directory.memberships)
+    expected = {"role": "learner", "roles_json": '["Learner"]', "group_role": "member"} | changed
+    assert (member.role, orjson.dumps(member.roles).decode(), member.group_role) == tuple(expected.values())
+
+
+async def test_who_had_left_is_a_member_again(world: World) -> None:
+    await world.db.hot.accept_launch(world.work())
+    await world.db.run(world.tenant.id, _leave)
+    await world.db.hot.accept_launch(world.work())
+    (member,) = await world.db.run(world.tenant.id, directory.memberships)
+    assert (member.active, member.left_at) == (True, None)
+
+
+def _leave(session: Session) -> None:
+    member = session.scalars(select(tables.Membership)).one()
+    member.active, member.left_at = False, 1.0
 
 
 async def test_titles_that_are_left_out_stay_known(world: World) -> None:

@@ -9,27 +9,34 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Executable, Select, delete, func, insert, select, text, update
+from sqlalchemy import Executable, ForeignKeyConstraint, Select, delete, func, insert, select, text, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session, aliased
 
-from ltihost.errors import Invalid, NotFound
+from ltihost.errors import Conflict, Invalid, NotFound
 from ltihost.records import HOST
 from ltihost.settings import Settings
 from ltihost.store import (
     applications,
     deployments,
     directory,
+    grade_queries,
     keys,
     launches,
+    line_items,
     registrations,
+    results,
     role_rules,
+    rosters,
+    sessions,
     tables,
     tenants,
 )
 from ltihost.store.database import Database
 from ltihost.store.guard import TenantSession, UnboundError
-from tests.core.store.support import ACTOR, ADA, DEPLOYMENT, OWNED, World, fill, make_world
+from ltihost.store.service_tables import GradeSlot, LineItem, RosterRun
+from tests.core.store.any_row import OWNED, pointing, row_of
+from tests.core.store.support import ACTOR, ADA, DEPLOYMENT, World, fill, make_world
 
 T = TypeVar("T")
 
@@ -83,17 +90,29 @@ async def test_changing_and_deleting_reaches_the_own_rows_only(pair: tuple[World
 async def test_adding_a_row_for_another_is_an_error(pair: tuple[World, World]) -> None:
     north, south = pair
     for model in OWNED:
-        row = await north.db.run_host(_first, model)
+        row = await north.db.run_host(row_of, model, north.tenant.id)
         with pytest.raises(UnboundError):
             await north.db.run(north.tenant.id, _add, model(**row.values() | {"tenant_id": south.tenant.id}))
+
+
+async def test_no_row_can_be_made_to_point_at_another_tenant_s(pair: tuple[World, World]) -> None:
+    """Not even by the operator's commands, which reach every row."""
+    north, south = pair
+    for model in OWNED:
+        for key in model.__table__.foreign_key_constraints:
+            if "tenant_id" in (element.column.name for element in key.elements):
+                with pytest.raises(Conflict):
+                    await north.db.run_host(_point, model, key, north.tenant.id, south.tenant.id)
 
 
 def _owners(session: Session, model: type[Any]) -> set[str]:
     return set(session.scalars(select(model.tenant_id)))
 
 
-def _first(session: Session, model: type[Any]) -> Any:
-    return session.scalars(select(model).limit(1)).one()
+def _point(session: Session, model: type[Any], key: ForeignKeyConstraint, of: str, towards: str) -> None:
+    """Let the rows of one tenant point at a row of another."""
+    values = pointing(session, key, towards)
+    session.execute(update(model).where(model.tenant_id == of).values(values | {"tenant_id": of}))
 
 
 def _scalar(session: Session, query: Select[Any]) -> Any:
@@ -186,7 +205,7 @@ async def test_a_session_without_a_tenant_does_nothing(sqlite_settings: Settings
 async def test_ids_of_another_tenant_are_as_unknown_as_none(pair: tuple[World, World]) -> None:
     """S-44: word for word the same answer."""
     north, south = pair
-    run = north.db.run
+    run, run_host = north.db.run, north.db.run_host
     (user,) = await run(south.tenant.id, directory.users)
     (context,) = await run(south.tenant.id, directory.contexts)
     (link,) = await run(south.tenant.id, directory.resource_links)
@@ -194,6 +213,8 @@ async def test_ids_of_another_tenant_are_as_unknown_as_none(pair: tuple[World, W
     (key,) = await run(south.tenant.id, applications.keys, south.application.id)
     launch = (await run(south.tenant.id, launches.page)).rows[0]
     signing = await run(south.tenant.id, keys.signing_key, south.registration.id)
+    models = (LineItem, GradeSlot, RosterRun, tables.Session)
+    line_item, slot, roster_run, session = [await run_host(row_of, model, south.tenant.id) for model in models]
     asked = {
         directory.user: (user.id,),
         directory.context: (context.id,),
@@ -202,8 +223,13 @@ async def test_ids_of_another_tenant_are_as_unknown_as_none(pair: tuple[World, W
         applications.get: (south.application.id,),
         deployments.get: (south.registration.id, DEPLOYMENT),
         keys.signing_key: (south.registration.id,),
+        line_items.get: (line_item.id,),
+        results.reading: (line_item.id,),
+        grade_queries.get: (slot.id,),
+        rosters.context: (context.id,),
     }
     for function, args in asked.items():
+        await run(south.tenant.id, function, *args)  # type: ignore[arg-type]
         answers = [await _refusal(run(north.tenant.id, function, *ids)) for ids in (args, tuple("x" for _ in args))]  # type: ignore[arg-type]
         assert answers[0] == answers[1], function
     changes = (
@@ -213,6 +239,11 @@ async def test_ids_of_another_tenant_are_as_unknown_as_none(pair: tuple[World, W
         run(north.tenant.id, registrations.disable, south.registration.id, actor=ACTOR),
         run(north.tenant.id, tenants.suspend, "south", actor=ACTOR),
         run(north.tenant.id, deployments.approve, south.registration.id, DEPLOYMENT, actor=ACTOR),  # S-38
+        run(north.tenant.id, sessions.launch, session.id, now=0),
+        run(north.tenant.id, line_items.change, line_item.id, {"label": "mine"}, now=0),
+        run(north.tenant.id, line_items.delete, line_item.id, force=True, actor=ACTOR, now=0),
+        run(north.tenant.id, grade_queries.replay, [slot.id], actor=ACTOR, now=0),
+        run(north.tenant.id, rosters.approve, roster_run.id, ACTOR),
     )
     for change in changes:
         await _refusal(change)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -53,6 +56,17 @@ async def test_several_processes_migrate_at_once(empty: Settings) -> None:
     await database.open()
     assert await database.run_host(lambda session: session.get_one(tables.Tenant, HOST).slug) == HOST
     await database.close()
+
+
+def test_files_and_revisions_agree() -> None:
+    """The order of the files is Alembic's: a process that serves knows the revisions by them alone."""
+    chain = [script.revision for script in ScriptDirectory.from_config(migrations._config()).walk_revisions()]
+    assert tuple(reversed(chain)) == migrations.REVISIONS
+
+
+def test_what_serves_does_not_load_what_migrates() -> None:
+    loaded = "import sys, ltihost.cli, ltihost.app; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
 
 
 async def test_an_unmigrated_database_is_not_opened(empty: Settings) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
@@ -12,8 +13,10 @@ from ltihost.settings import Settings
 from ltihost.store import directory, tables
 from ltihost.store.database import Database
 from ltihost.store.hot_postgres import PostgresHotPath
+from ltihost.store.migrations import access
 from tests.conftest import Postgres, make_settings
-from tests.core.store.support import DEPLOYMENT, OWNED, World, fill, make_world
+from tests.core.store.any_row import OWNED
+from tests.core.store.support import DEPLOYMENT, World, fill, make_world
 
 pytestmark = pytest.mark.postgres
 
@@ -87,6 +90,40 @@ async def test_every_table_is_under_forced_row_level_security(postgres_settings:
     await owner.close()
 
 
+async def test_nobody_may_do_more_to_a_table_than_is_written_down(raw: asyncpg.Connection) -> None:
+    """Neither the serving role nor the router nor everybody, to no table and to no column."""
+    granted = await raw.fetch(
+        """
+        WITH tables AS (SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'),
+        grants AS (
+          SELECT relname, relowner, NULL AS attname, relacl AS acl FROM tables
+          UNION ALL
+          SELECT relname, relowner, attname, attacl FROM pg_attribute JOIN tables ON tables.oid = attrelid)
+        SELECT relname, attname, CASE grantee WHEN 0 THEN 'everybody' ELSE grantee::regrole::text END, privilege_type
+          FROM grants, aclexplode(acl) WHERE grantee <> relowner
+        """
+    )
+    wanted = set(_rights("alembic_version", "ltihost_app", "SELECT"))
+    for table in tables.Base.metadata.tables:
+        wanted |= set(_rights(table, "ltihost_app", access._APP.get(table, access._ALL)))
+        wanted |= set(_rights(table, "ltihost_owner_router", access._ROUTER.get(table)))
+    assert {tuple(row) for row in granted} == wanted
+
+
+def _rights(table: str, role: str, text: str | None) -> Iterator[tuple[str, str | None, str, str]]:
+    """`SELECT (a, b), DELETE` one by one; a right without columns is to the whole table."""
+    for right, columns in re.findall(r"(\w+)(?: \(([^)]*)\))?", text or ""):
+        yield from ((table, column or None, role, right) for column in columns.split(", "))
+
+
+async def test_only_the_serving_role_may_call_the_functions(raw: asyncpg.Connection) -> None:
+    callers = await raw.fetch(
+        "SELECT proname, grantee::regrole::text FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) "
+        "WHERE pronamespace = 'public'::regnamespace AND grantee <> proowner AND prorettype <> 'trigger'::regtype"
+    )
+    assert {tuple(row) for row in callers} == {(path.stem, "ltihost_app") for path in access.SQL.glob("*.sql")}
+
+
 async def test_the_tenant_does_not_outlive_its_transaction(pair: tuple[World, World]) -> None:
     """With a pool of one connection."""
     north, _ = pair
@@ -114,8 +151,10 @@ async def test_the_router_s_functions_give_away_no_more_than_they_must(raw: asyn
         "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef ORDER BY 1"
     )
     assert [row["proname"] for row in found] == [
-        "api_key_v1", "drop_unbound_attempt_v1", "prune_v1", "route_v1", "routes_v1", "spend_code_v1", "spend_nonce_v1",
-        "tenant_of_v1", "tenants_to_seal_v1",
+        "active_tenants_v1", "api_key_v1", "claim_jobs_v1", "drop_unbound_attempt_v1", "invited_v1",
+        "keys_in_motion_v1", "number_events_v1", "owner_of_v1", "platforms_due_v1", "prune_attempts_v1",
+        "prune_deliveries_v1", "prune_v1", "results_due_v1", "route_v1", "routes_v1", "spend_code_v1",
+        "spend_nonce_v1", "tenant_of_v1", "tenants_to_seal_v1",
     ]  # fmt: skip
     assert {tuple(row["proconfig"]) for row in found} == {("search_path=pg_catalog, public, pg_temp",)}
 

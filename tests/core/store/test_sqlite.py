@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -217,6 +218,31 @@ async def test_a_failure_undoes_its_own_work_only(writer: GroupWriter) -> None:
     assert [type(end).__name__ for end in ended] == ["ValueError", "int", "int"] * 3
     kept = await writer.run(lambda db: [row[0] for row in db.execute("SELECT number FROM numbers ORDER BY number")])
     assert kept == [1, 2, 4, 5, 7, 8]
+
+
+async def test_a_rollback_that_fails_costs_one_group_only(
+    writer: GroupWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails at the commit and at the rollback too: the writer goes on, with another connection."""
+    writer._connection.close()
+    writer._connection = sqlite3.connect(
+        tmp_path / "group.db", isolation_level=None, check_same_thread=False, factory=Failing
+    )
+    with pytest.raises(Busy):
+        await writer.run(_insert(1))
+    assert await writer.run(_insert(2)) == 2
+    assert await writer.run(lambda db: db.execute("SELECT number FROM numbers").fetchall()) == [(2,)]
+
+
+class Failing(sqlite3.Connection):
+    """Ends no transaction."""
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql in ("COMMIT", "ROLLBACK"):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        return super().execute(sql, *parameters)
 
 
 async def test_a_caller_who_gives_up_stops_nobody(writer: GroupWriter) -> None:

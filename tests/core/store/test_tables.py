@@ -9,11 +9,13 @@ from sqlalchemy import Connection, ForeignKeyConstraint, Table, UniqueConstraint
 
 from ltihost.settings import Settings
 from ltihost.store import tables
+from ltihost.store.base import Routed
 from ltihost.store.postgres import make_engine as make_postgres_engine
 from ltihost.store.sqlite import database_path, make_engine
+from tests.core.store.any_row import OWNED
 
 #: Looked up before a tenant is known, so their keys cannot begin with it.
-ROUTING = {"tenants", "registrations", "deployments", "key_pairs", "api_keys", "one_time_codes", "nonces"}
+ROUTING = {"tenants", "registrations", "deployments", "key_pairs", "api_keys", "one_time_codes", "nonces", "admins"}
 TABLES = tables.Base.metadata.sorted_tables
 TENANT_TABLES = [table for table in TABLES if table.name not in ROUTING]
 #: The columns that say whose a row is, or whose application it uses.
@@ -35,6 +37,11 @@ def test_the_tenant_leads_every_key(table: Table) -> None:
     keys += [list(item.columns) for item in table.constraints if isinstance(item, UniqueConstraint)]
     keys += [list(index.columns) for index in table.indexes if index.unique]
     assert {columns[0].name for columns in keys} == {"tenant_id"}
+
+
+def test_only_tables_that_say_so_are_looked_up_before_a_tenant_is_known() -> None:
+    routed = {model.__tablename__ for model in OWNED if Routed in model.__mro__}
+    assert routed == ROUTING - {"tenants", "registrations", "nonces"}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=named)

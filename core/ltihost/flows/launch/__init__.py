@@ -36,6 +36,7 @@ from ltihost.flows.launch.accept import Acceptance
 from ltihost.flows.launch.browser import Bound, Browser, unbound
 from ltihost.flows.launch.login import Login
 from ltihost.host import Host
+from ltihost.log_cap import CappedLog
 from ltihost.lti.claims import clean
 from ltihost.lti.state import STATE_SECONDS, State
 
@@ -48,6 +49,7 @@ class LaunchFlow:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.attempts = AttemptLog(host.database.hot, host.clock)
+        self.refusals = CappedLog("launch.refused")
         self.steps_1_to_3 = Login(host)
         self.step_4 = Browser(host)
         self.steps_5_to_9 = Acceptance(host)
@@ -131,7 +133,7 @@ class LaunchFlow:
         if as_json and refused.code == "state_used":
             attempt.renew()  # its id belongs to the launch that was completed before
         await self.attempts.store(attempt, "refused", refused)
-        log.info("launch.refused", code=attempt.code, refusal=refused.code, kind=attempt.kind)
+        self.refusals.info(code=attempt.code, refusal=refused.code, kind=attempt.kind)
         reason = refused.reason
         if as_json:
             title, advice = pages.WORDS[reason.page]

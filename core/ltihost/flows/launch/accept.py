@@ -6,15 +6,19 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 from starlette.background import BackgroundTask
 
+from ltihost.addresses import http_permitted
 from ltihost.attempts import OpenAttempt
 from ltihost.errors import Refused
 from ltihost.flows.launch.browser import Bound
-from ltihost.flows.launch.tool_urls import launch_url
+from ltihost.flows.launch.items import Items
+from ltihost.flows.launch.notices import NoticeWishes
+from ltihost.flows.launch.review import admit_reviewer
+from ltihost.flows.launch.services import LaunchServices
 from ltihost.handover import CODE_SECONDS, launch_json, services_json
 from ltihost.host import Host
 from ltihost.lti.claims import read_instance, usable_id
@@ -24,10 +28,12 @@ from ltihost.lti.state import STATE_SECONDS, State, digest, new_secret, short_di
 from ltihost.lti.token import VerifiedToken, verify_id_token
 from ltihost.lti.vocabulary import DEPLOYMENT_ID, RESOURCE_LINK
 from ltihost.plugins.lti_adapter import LtiAdapter
-from ltihost.records import Binding, Context, Instance, Launch, Person, Registration, ResourceLink, Role
+from ltihost.records import Application, Binding, Context, Instance, Launch, Person, Registration, ResourceLink, Role
 from ltihost.role_rules import apply_role_rules
 from ltihost.store import hot
-from ltihost.targets import origin_of, permitted, same_page, with_query
+from ltihost.store.content_items import Known
+from ltihost.targets import leads_to, origin_of, same_page, with_query
+from ltihost.tool_urls import launch_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,9 @@ class Acceptance:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.items = Items(host)
+        self.notices = NoticeWishes(host)
+        self.services = LaunchServices(host)
 
     async def run(
         self,
@@ -60,12 +69,25 @@ class Acceptance:
         token = await self._verify(id_token, state, registration, attempt, received_at)
         binding = await self._bind(token, state, registration, attempt)
         message, roles = self._normalise(token, registration, binding, attempt)
-        target = self._target(message, state, registration, binding, attempt)
+        services = await self.services.admitted(message, binding, attempt.trace)
+        if services is not message.services:
+            message = replace(message, services=services)
+        item = await self.items.find(message, binding, attempt.trace)
+        target = self._target(message, state, registration, binding, attempt, item)
         launch = self._launch(message, roles, binding, bound, attempt, target)
+        if launch.for_user is not None:
+            launch = await admit_reviewer(self.host, launch, self._adapter(binding), token.claims)
         stored, code = await self._accept(launch, message, token, state, attempt)
+        await self.services.keep(stored)
         return HandOver(
-            with_query(target, f"code={code}"), code, BackgroundTask(self.host.calls.launch_accepted, stored)
+            with_query(target, f"code={code}"), code, BackgroundTask(self._afterwards, stored, item)
         )
+
+    async def _afterwards(self, launch: Launch, item: Known | None) -> None:
+        """What the person need not wait for."""
+        await self.items.note(launch, item)
+        await self.notices.note(launch)
+        await self.host.calls.launch_accepted(launch)
 
     async def _verify(
         self, id_token: str, state: State, registration: Registration, attempt: OpenAttempt, received_at: float
@@ -152,24 +174,38 @@ class Acceptance:
         return message, self.host.calls.map_roles(message.roles, binding)
 
     def _target(
-        self, message: Message, state: State, registration: Registration, binding: Binding, attempt: OpenAttempt
+        self,
+        message: Message,
+        state: State,
+        registration: Registration,
+        binding: Binding,
+        attempt: OpenAttempt,
+        item: Known | None,
     ) -> str:
-        """Where the launch leads: the picker for deep linking, else what the signed target names, if it is ours."""
+        """Where the launch leads: the picker for deep linking, else what the signed target names, if it is ours: the
+        content item behind the link, an application's URL, or its start."""
         application, signed = binding.application, message.target_link_uri
         if signed and not hmac.compare_digest(short_digest(signed), state.target_hash):
             attempt.trace.warn("the login named another target than the launch; the signed one of the launch counts")
         if message.name == "deep_linking":
             if not registration.deep_linking or application.picker_url is None:
                 raise Refused("deep_linking_off", "target", expected="a picker", received="none")
+            self._check_return_url(message)
             return application.picker_url
-        own = (launch_url(self.host.settings, registration, shared=shared) for shared in (True, False))
-        if signed is None or any(same_page(signed, url) for url in own):
-            return application.launch_url
-        # A `code` of the target's own would stand before ours, and somebody could plant his.
-        planted = "code" in parse_qs(urlsplit(signed).query, keep_blank_values=True)
-        if not planted and permitted(signed, (application.launch_url, *application.allowed_targets)):
-            return signed
-        raise Refused("target_not_registered", "target", expected=application.launch_url, received=signed)
+        own = tuple(launch_url(self.host.settings, registration, shared=shared) for shared in (True, False))
+        ours = signed is None or signed in own or any(same_page(signed, url) for url in own)
+        if signed is not None and not ours and not leads_to(application, signed):
+            raise Refused("target_not_registered", "target", expected=application.launch_url, received=signed)
+        if item is not None:
+            return _of_item(item, message, application)
+        return application.launch_url if ours or signed is None else signed
+
+    def _check_return_url(self, message: Message) -> None:
+        """A teacher's answer never travels in the clear, but in a network of the operator's own."""
+        url = message.deep_linking.return_url if message.deep_linking else ""
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not http_permitted(parts.hostname, self.host.settings.allow_networks):
+            raise Refused("deep_linking_invalid", "message_type", expected="an https return URL", received=url)
 
     def _launch(
         self,
@@ -201,6 +237,7 @@ class Acceptance:
             rung=bound.rung,
             cookies=bound.cookies,
             deep_linking=message.deep_linking,
+            for_user=message.for_user,
             global_role=global_role,
             group_role=group_role,
             warnings=tuple(attempt.trace.warnings),
@@ -269,6 +306,14 @@ def _as_platforms_may(claims: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(link, dict) or "synthetic" not in link:
         return claims
     return {**claims, RESOURCE_LINK: {name: value for name, value in link.items() if name != "synthetic"}}
+
+
+def _of_item(item: Known, message: Message, application: Application) -> str:
+    """The item's own URL, which must still be one of the application's."""
+    url = (item.review_url if message.name == "submission_review" else None) or item.url or application.launch_url
+    if not leads_to(application, url):
+        raise Refused("target_not_registered", "target", expected=application.launch_url, received=url)
+    return url
 
 
 def _binding(registration: Registration, deployment: hot.Deployment) -> Binding:

@@ -14,10 +14,10 @@ from ltihost import pages
 from ltihost.attempts import OpenAttempt
 from ltihost.errors import Refused
 from ltihost.flows.launch.login import FRAMES
-from ltihost.flows.launch.tool_urls import lti_base, storage_key, storage_origins
 from ltihost.host import Host
 from ltihost.lti.state import State, Ticket, digest, open_state, open_ticket, seal_ticket
 from ltihost.records import Cookies, Registration, Rung
+from ltihost.tool_urls import lti_base, storage_key, storage_origins
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from ltihost import pages
 from ltihost.attempts import OpenAttempt
 from ltihost.errors import Refused
 from ltihost.fields import read_fields
-from ltihost.flows.launch.tool_urls import launch_url, lti_base, storage_key, storage_origins
 from ltihost.host import Host
 from ltihost.lti.claims import MAX_ID, MAX_URL
 from ltihost.lti.state import State, digest, new_secret, seal_state, short_digest
 from ltihost.records import Registration
 from ltihost.store import hot
 from ltihost.targets import with_query
+from ltihost.tool_urls import launch_url, lti_base, storage_key, storage_origins
 
 #: Parameters of our own, on the URLs that the rung page offers: the login in a window of its own, and the login in a
 #: frame whose cookies the person has just allowed.

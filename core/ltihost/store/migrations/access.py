@@ -24,21 +24,37 @@ _APP = {
     "nonces": None,
     "one_time_codes": "INSERT",
     "audit": "SELECT, INSERT, UPDATE (seq, previous_hash, hash)",
+    "admins": "SELECT, UPDATE (password_hash, password_set_at, invitation_hash, invitation_expires_at)",
 }
 #: What the router may do, column by column.
 _ROUTER = {
     "tenants": "SELECT (id, slug, name, active)",
     "registrations": "SELECT",
-    "deployments": "SELECT (tenant_id, registration_id, deployment_id)",
+    "deployments": "SELECT (tenant_id, registration_id, deployment_id, application_id)",
     "api_keys": "SELECT",
     "nonces": "SELECT, INSERT, UPDATE (expires_at), DELETE",
     "one_time_codes": "SELECT (tenant_id, code_hash, launch_id, application_id, expires_at), UPDATE (expires_at), DELETE",
-    "sessions": "SELECT (tenant_id, id, expires_at), UPDATE (expires_at), DELETE",
-    "launches": "SELECT (tenant_id, id, outcome), DELETE",
+    "sessions": "SELECT (tenant_id, id, launch_id, application_id, expires_at), UPDATE (expires_at), DELETE",
+    "launches": "SELECT (tenant_id, id, outcome, at), DELETE",
+    "attempt_counters": "SELECT (tenant_id, registration_id, kind, minute), DELETE",
     "audit": "SELECT (tenant_id, seq)",
+    "admins": "SELECT (tenant_id, invitation_hash, invitation_expires_at)",
+    "key_pairs": "SELECT (tenant_id, owner, state)",
+    "events": "SELECT (tenant_id, id, application_id, at, seq), UPDATE (seq)",
+    "platform_health": "SELECT (tenant_id, registration_id, kind, open_until)",
+    "delivery_tries": "SELECT (tenant_id, id, started_at), DELETE",
+    "idempotency_keys": "SELECT (tenant_id, api_key_id, key, created_at), DELETE",
+    "grade_slots": "SELECT (tenant_id, id, registration_id, line_item_id, state, due_at)",
+    "jobs": "SELECT (tenant_id, id, kind, registration_id, partition_key, state, due_at, lease_no, lease_until, created_at),"
+    " UPDATE (state, lease_owner, lease_no, lease_until)",
+    "contexts": "SELECT (tenant_id, id, registration_id, deployment_id)",
+    "resource_links": "SELECT (tenant_id, id, registration_id, deployment_id)",
+    "line_items": "SELECT (tenant_id, id, application_id, registration_id, state, results_due_at)",
+    "content_items": "SELECT (tenant_id, id, application_id)",
+    "roster_runs": "SELECT (tenant_id, id, context_id)",
 }
 #: The rows that the router reaches, if not all.
-_ROUTER_ROWS = {"launches": "tenant_id = 'host' AND outcome <> 'accepted'"}
+_ROUTER_ROWS = {"launches": "outcome <> 'accepted'"}
 _BOUND = "NULLIF(current_setting('app.tenant', true), '')"
 
 

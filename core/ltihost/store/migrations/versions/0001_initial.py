@@ -287,7 +287,7 @@ def upgrade() -> None:
         sa.Column("global_role", sa.Text(), nullable=True),
         sa.Column("suspended", sa.Boolean(), nullable=False),
         sa.Column("first_seen_at", sa.Double(), nullable=False),
-        sa.Column("last_login_at", sa.Double(), nullable=False),
+        sa.Column("last_login_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["registration_id"], ["registrations.id"], name=op.f("fk_users_registration_id")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_users_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_users")),
@@ -334,6 +334,8 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("first_seen_at", sa.Double(), nullable=False),
         sa.Column("last_seen_at", sa.Double(), nullable=False),
+        sa.Column("generation", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("left_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id", "context_id"], ["contexts.tenant_id", "contexts.id"], name="fk_memberships_context_id"
         ),

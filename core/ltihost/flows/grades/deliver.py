@@ -1,0 +1,232 @@
+"""Scores go out.
+
+1 claim     what is due, platform by platform, under a lease; the deadline is taken before
+2 bind      whose it is, and whether anything may be sent now
+3 scale     the tenant's plugins and the LMS's own turn it into what this gradebook takes
+4 send      once, if the deadline has not passed
+5 judge     what the answer means; where the LMS holds something newer, what stands there is read first
+6 settle    stored, if the lease is still ours; then plugins and applications hear of it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from ltihost.bindings import NotBound
+from ltihost.errors import Busy, LtihostError, PluginFailed, ServiceFailed
+from ltihost.flows.grades import judge
+from ltihost.flows.grades.lane import Lane, Pair
+from ltihost.host import Host
+from ltihost.plugins.lti_adapter import LtiAdapter
+from ltihost.records import Binding
+from ltihost.retry import spread
+from ltihost.service_records import (
+    LineItemGone,
+    Outcome,
+    PausePlatform,
+    RetryLater,
+    Score,
+    ServiceAnswer,
+    Stale,
+    Withheld,
+)
+from ltihost.store import line_items
+from ltihost.store.grades import AT_ONCE, Claim, Platform, Settled, Terms, Verdict
+from ltihost.store.grades_store import Grades
+from ltihost.store.ids import new_id
+
+log = structlog.get_logger()
+
+#: Scores on their way from one process, to all platforms together.
+LANES = 32
+#: So much of an error answer is kept.
+MAX_EXCERPT = 200
+#: What is switched off is looked at again after this time.
+OFF_SECONDS = 120.0
+_UNSENT = Verdict("unsent", counts=False)
+
+
+class ScoreRunner:
+    """Delivers scores. Any number may run, in one process and in many.
+
+    `terms` are for tests. `progress` is called when something was settled: there may be room for more.
+    """
+
+    def __init__(
+        self, host: Host, grades: Grades | None = None, *, terms: Terms | None = None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.stopping = False
+        self._host = host
+        self._terms = terms or Terms()
+        self._grades = grades or Grades(host.database, lease=self._terms.lease)
+        self._owner = new_id("wrk")
+        self._progress = progress
+        self._lanes: defaultdict[Platform, Lane] = defaultdict(lambda: Lane(self._settle))
+        self._room = asyncio.Semaphore(LANES)
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Seconds until pacing lets more through; None when it holds nothing back.
+        self.again: float | None = None
+
+    async def work_once(self) -> int:
+        """Deliver what is due now, and wait until it is settled; answers how many scores that were."""
+        done = 0
+        while started := await self.start():
+            done += started
+            await self.finish()
+        return done
+
+    async def start(self) -> int:
+        """Claim what is due and there is room for, and begin to deliver it; answers how many scores that are."""
+        started, self.again = 0, None
+        for platform in await self._grades.due():
+            free = 2 * LANES - len(self._tasks)
+            if self.stopping or free <= 0:
+                break
+            started += await self._start(platform, free)
+        return started
+
+    async def finish(self) -> None:
+        """Wait until everything that was started is settled."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _start(self, platform: Platform, free: int) -> int:
+        """As many again as may be on their way are claimed ahead, so that none waits for the database."""
+        lane, deadline = self._lanes[platform], time.monotonic() + self._terms.deadline
+        if lane.held >= 2 * lane.width:
+            return 0
+        claimed = await self._grades.claim(platform, owner=self._owner, most=2 * lane.width, at_once=min(free, AT_ONCE))
+        if claimed.again is not None:
+            self.again = min(claimed.again, claimed.again if self.again is None else self.again)
+        for claim in claimed.claims:
+            lane.held += 1
+            task = asyncio.create_task(self._work(lane, claim, deadline))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(claimed.claims)
+
+    async def _work(self, lane: Lane, claim: Claim, deadline: float) -> None:
+        """Steps 2 to 6. Nothing that goes wrong here stops the others; an unsettled claim is another's in a minute."""
+        try:
+            binding, verdict = await self._deliver(lane, claim, deadline)
+            settled = await lane.settle(claim, verdict)
+            await self._tell(settled, binding, verdict)
+        except LtihostError as error:
+            log.warning("grade.not_settled", delivery=claim.slot_id, code=error.code)
+        except Exception:
+            log.exception("grade.not_settled", delivery=claim.slot_id)
+        finally:
+            lane.held -= 1
+            self._progress()
+
+    async def _deliver(self, lane: Lane, claim: Claim, deadline: float) -> tuple[Binding | None, Verdict]:
+        async with lane.sending, self._room:
+            if self._is_late(deadline):
+                return None, _UNSENT
+            try:
+                binding = await self._host.binding(claim.platform.registration_id, claim.deployment_id)
+            except NotBound as off:
+                return None, Verdict("unsent", off.code, counts=False)
+            adapter = self._host.adapter(binding)
+            lane.widen(adapter.in_flight)
+            return binding, await self._try(lane, claim, binding, adapter, deadline)
+
+    async def _try(self, lane: Lane, claim: Claim, binding: Binding, adapter: LtiAdapter, deadline: float) -> Verdict:
+        """Steps 3 to 5."""
+        try:
+            scaled = self._host.calls.scale_score(claim.score, claim.line_item, binding)
+        except PluginFailed as error:
+            return judge.failed_here(claim, error.code, unknown=False)
+        if isinstance(scaled, Withheld):
+            return judge.withheld(scaled)
+        try:
+            outcome = await self._send(claim, scaled, adapter, deadline)
+        except Exception:
+            log.exception("grade.adapter_failed", delivery=claim.slot_id, plugin=binding.registration.plugin)
+            return judge.failed_here(claim, "adapter_failed", unknown=True)
+        if outcome is None:
+            return _UNSENT
+        return _with_answer(await self._judge(lane, claim, scaled, adapter, outcome), adapter.client.answered)
+
+    async def _send(self, claim: Claim, score: Score, adapter: LtiAdapter, deadline: float) -> Outcome | None:
+        """Step 4. None when the deadline passed before anything was sent."""
+        if claim.line_item.url is None:
+            return LineItemGone("line_item_pending")
+        # A process that was frozen meanwhile must not send what another worker may have claimed by now.
+        if self._is_late(deadline):
+            return None
+        try:
+            async with asyncio.timeout(self._terms.send):
+                return await adapter.send_score(claim.urls, claim.line_item, claim.subject, score, claim.second)
+        except TimeoutError:
+            return RetryLater("timeout")
+
+    async def _judge(self, lane: Lane, claim: Claim, sent: Score, adapter: LtiAdapter, outcome: Outcome) -> Verdict:
+        """Step 5."""
+        if not isinstance(outcome, Stale):
+            rate = lane.went_through() if isinstance(outcome, PausePlatform) else 0.0
+            verdict = judge.judge(
+                outcome, claim, sent, enforces_timestamp=adapter.enforces_timestamp, went_through=rate
+            )
+            if verdict.end == "confirmed":
+                lane.took_one()
+            return verdict
+        try:
+            async with asyncio.timeout(self._terms.send):
+                found = await adapter.results(claim.urls, claim.line_item, subject=claim.subject)
+        except (ServiceFailed, TimeoutError) as error:
+            code = error.code if isinstance(error, ServiceFailed) else "timeout"
+            return judge.failed_here(claim, code, unknown=False)
+        standing = found[0] if found else None
+        return judge.judge_stale(claim, sent, standing, code=outcome.code)
+
+    def _is_late(self, deadline: float) -> bool:
+        return self.stopping or time.monotonic() >= deadline
+
+    async def _settle(self, pairs: Sequence[Pair]) -> Sequence[Settled]:
+        """Step 6. A database that does not answer is asked again while the leases last."""
+        until = time.monotonic() + self._terms.deadline
+        while True:
+            try:
+                return await self._grades.settle(pairs)
+            except Busy:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(spread(1.0))
+
+    async def _tell(self, settled: Settled, binding: Binding | None, verdict: Verdict) -> None:
+        claim = settled.claim
+        if settled.lost:
+            log.warning("grade.lease_lost", delivery=claim.slot_id)
+        elif binding is None and verdict.code is not None:
+            seconds = spread(OFF_SECONDS)
+            await self._grades.hold(claim.platform, claim.deployment_id, code=verdict.code, seconds=seconds)
+        elif verdict.code == LineItemGone().code and claim.line_item.url is not None:
+            await self._report_lost(claim)
+        if settled.event in ("grade.delivered", "grade.failed") and settled.delivery and binding:
+            log.info("grade.settled", delivery=claim.slot_id, state=settled.delivery.state, code=verdict.code)
+            await self._host.calls.grade_settled(settled.delivery, binding)
+
+    async def _report_lost(self, claim: Claim) -> None:
+        """The column is not where it was: a job looks where it went, and lets its scores go on."""
+        with suppress(Busy):  # the next score finds it again
+            await self._host.database.run(
+                claim.platform.tenant_id, line_items.lost, claim.line_item_id, claim.line_item.url or "",
+                self._host.clock(),
+            )  # fmt: skip
+
+
+def _with_answer(verdict: Verdict, answered: ServiceAnswer | None) -> Verdict:
+    """The verdict with what the LMS answered last, for the history."""
+    if answered is None:
+        return verdict
+    said = answered.text[:MAX_EXCERPT] if answered.status >= 400 else None
+    return replace(verdict, http_status=answered.status, note=verdict.note or said)

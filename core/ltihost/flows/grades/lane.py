@@ -1,0 +1,74 @@
+"""A platform as one worker sees it: how many scores may be on their way to it, and what is to be settled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from ltihost.store.grades import Claim, Settled, Verdict
+
+#: Scores on their way to one platform, until its adapter says otherwise.
+WIDTH = 4
+SETTLED_AT_ONCE = 64
+
+Pair = tuple[Claim, Verdict]
+Settle = Callable[[Sequence[Pair]], Awaitable[Sequence[Settled]]]
+
+
+class Lane:
+    """What is on its way to one platform. What ends while a transaction runs is settled together in the next."""
+
+    def __init__(self, settle: Settle) -> None:
+        self.held = 0
+        self._settle = settle
+        self._width = WIDTH
+        self._sending = asyncio.Semaphore(WIDTH)
+        self._ended: list[tuple[Pair, asyncio.Future[Settled]]] = []
+        self._settling: asyncio.Task[None] | None = None
+        self._took: deque[float] = deque(maxlen=1_000)
+
+    @property
+    def width(self) -> int:
+        """How many may be on their way at once."""
+        return self._width
+
+    def widen(self, width: int) -> None:
+        """What the platform's adapter says."""
+        if width != self._width:
+            self._width = width
+            self._sending = asyncio.Semaphore(width)  # those inside the former one are few and end soon
+
+    @property
+    def sending(self) -> asyncio.Semaphore:
+        return self._sending
+
+    def took_one(self) -> None:
+        self._took.append(time.monotonic())
+
+    def went_through(self) -> float:
+        """How many the platform took in the last second."""
+        since = time.monotonic() - 1.0
+        return float(sum(moment > since for moment in self._took))
+
+    async def settle(self, claim: Claim, verdict: Verdict) -> Settled:
+        """Store what became of a claim. Raises what the store raises."""
+        future: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+        self._ended.append(((claim, verdict), future))
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self._settle_all())
+        return await future
+
+    async def _settle_all(self) -> None:
+        while self._ended:
+            batch, self._ended = self._ended[:SETTLED_AT_ONCE], self._ended[SETTLED_AT_ONCE:]
+            futures = [future for _, future in batch]
+            try:
+                answers = await self._settle([pair for pair, _ in batch])
+            except Exception as error:
+                for future in futures:
+                    future.set_exception(error)
+                continue
+            for future, answer in zip(futures, answers, strict=True):
+                future.set_result(answer)

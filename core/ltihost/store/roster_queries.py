@@ -1,0 +1,59 @@
+"""Questions about rosters: their runs, which are due, and the people of a context."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ltihost.store import tables
+from ltihost.store.service_tables import ContextServices, Roster, RosterRun
+
+
+def runs(
+    session: Session,
+    *,
+    tenant_id: str | None = None,
+    context_id: str | None = None,
+    state: str | None = None,
+    limit: int = 50,
+) -> list[RosterRun]:
+    """Runs, newest first, that fit every filter given."""
+    wanted = {"tenant_id": tenant_id, "context_id": context_id, "state": state}
+    query = select(RosterRun).filter_by(**{name: value for name, value in wanted.items() if value is not None})
+    return list(session.scalars(query.order_by(RosterRun.started_at.desc(), RosterRun.id.desc()).limit(limit)))
+
+
+def due(session: Session, *, synced_before: float, seen_after: float, limit: int = 100) -> list[tables.Context]:
+    """Contexts that were launched lately, whose LMS offers a roster, and whose last sync is older."""
+    query = (
+        select(tables.Context)
+        .join(ContextServices, ContextServices.context_id == tables.Context.id)
+        .outerjoin(Roster, Roster.context_id == tables.Context.id)
+        .where(
+            ContextServices.memberships_url.is_not(None),
+            tables.Context.last_seen_at > seen_after,
+            func.coalesce(Roster.synced_at, 0.0) < synced_before,
+        )
+        .order_by(Roster.synced_at)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def members(
+    session: Session, context_id: str, *, role: str | None = None, active: bool | None = None,
+    after: str = "", limit: int = 100,
+) -> list[tuple[tables.User, tables.Membership]]:  # fmt: skip
+    """People of a context in the order of their ids, from the one after `after`."""
+    query = (
+        select(tables.User, tables.Membership)
+        .join(tables.Membership, tables.Membership.user_id == tables.User.id)
+        .where(tables.Membership.context_id == context_id, tables.User.id > after)
+        .order_by(tables.User.id)
+        .limit(limit)
+    )
+    if role is not None:
+        query = query.where(tables.Membership.role == role)
+    if active is not None:
+        query = query.where(tables.Membership.active == active)
+    return [(user, membership) for user, membership in session.execute(query)]
