@@ -18,7 +18,7 @@ LATENCY = 0.020
 PAGES = (100, 1000)
 _PEER = [f"{PEER_ENVIRONMENT}/bin/python", f"{HERE}/peers/pylti1p3_services.py"]
 _SCRIPTS = {"PyLTI1p3": [*_PEER, "roster"], "PyLTI1p3 kept": [*_PEER, "roster-kept"]}
-_HOSTS = {"host": "read", "host, stored": "sync", "host (PostgreSQL), stored": "sync"}
+_HOSTS = {"host": "read", "host stored": "sync", "host (PostgreSQL) stored": "sync"}
 TOOLS = (*_HOSTS, *_SCRIPTS)
 
 

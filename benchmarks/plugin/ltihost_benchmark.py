@@ -21,3 +21,5 @@ class BenchmarkAdapter(LtiAdapter):
 @hookimpl
 def register_adapter() -> type[LtiAdapter]:
     return BenchmarkAdapter
+import gc as _gc
+_gc.collect(); _gc.freeze()

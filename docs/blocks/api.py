@@ -8,7 +8,7 @@ from typing import Any
 
 from docs.blocks.markdown import code, joined, table
 from docs.blocks.source import calls
-from ltihost.api import application, build_api, callers, capabilities, paging, problems, scores
+from ltihost.api import application, build_api, callers, capabilities, paging, problems
 from ltihost.api.models import LaunchShape
 from ltihost.host import Host
 from ltihost.plugins.loader import load_plugins
@@ -69,6 +69,12 @@ def _answer(answer: dict[str, Any]) -> str:
     schema = _resolved(answer["content"]["application/json"]["schema"])
     if schema["title"] == LaunchShape.__name__:
         return "The launch"
+    rows = _resolved(schema["properties"].get("data", {}).get("items", {}))
+    listed = f"; each of `data` has {_names(rows)}" if "properties" in rows else ""
+    return f"{_names(schema)}{listed}"
+
+
+def _names(schema: dict[str, Any]) -> str:
     return ", ".join(map(code, schema["properties"]))
 
 
@@ -100,9 +106,11 @@ def _body(body: dict[str, Any] | None) -> str | None:
 
 def _type(part: dict[str, Any]) -> str:
     """The types of a member in JSON's words; choices are named."""
-    kinds = [_resolved(kind) for kind in part.get("anyOf", [part])]
-    names = (" or ".join(map(code, kind["enum"])) if "enum" in kind else kind.get("type", "object") for kind in kinds)
-    return " or ".join(dict.fromkeys(names))
+    part = _resolved(part)
+    if "enum" in part:
+        return " or ".join(map(code, part["enum"]))
+    kinds = part.get("anyOf") or part.get("oneOf")
+    return " or ".join(dict.fromkeys(map(_type, kinds))) if kinds else part.get("type", "any")
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +123,7 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _errors() -> Iterator[tuple[int, str, str]]:
     """(status, code, detail) of each error of the API whose code is written out."""
-    for module in (application, callers, capabilities, paging, scores, problems):
+    for module in (application, callers, capabilities, paging, problems):
         for name in ("ApiError", "problem"):
             for status, code_, detail, *_ in calls(module, name):
                 if isinstance(status, int) and isinstance(code_, str) and code_.islower():

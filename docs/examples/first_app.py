@@ -1,4 +1,7 @@
-"""A learning application in one file. The browser brings a code; we exchange it for the launch. Standard library only."""
+"""A learning application in one file. The browser brings a code; we exchange it for the launch, and send a score.
+
+Standard library only.
+"""
 
 import html
 import json
@@ -13,26 +16,36 @@ KEY = os.environ["API_KEY"]  # made by `ltihost app key create`
 PORT = int(os.environ.get("PORT", "9000"))
 
 
-def exchange(code: str) -> dict:
-    """Server to server, once, within a minute. Raises HTTPError (410) for a code that is unknown, used or too old."""
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    body = json.dumps({"code": code}).encode()
-    request = Request(f"{HOST}/api/v1/launches/exchange", body, headers)  # noqa: S310
+def post(path: str, body: dict, **more: str) -> dict:
+    """One call of the host's API, from server to server. Raises HTTPError."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **more}
+    request = Request(f"{HOST}/api/v1/{path}", json.dumps(body).encode(), headers)  # noqa: S310
     with urlopen(request, timeout=10) as answer:  # noqa: S310
         return json.load(answer)
+
+
+def grade(launch: dict) -> str:
+    """Eight points of ten for whoever learns here, if the link has a column in the gradebook."""
+    column = launch["line_item"]
+    if column is None or launch["role"] != "learner":
+        return ""
+    score = {"user_id": launch["user"]["id"], "given": 8, "maximum": 10}
+    post(f"line-items/{column['id']}/scores", score, **{"Idempotency-Key": launch["id"]})
+    return " Your 8 points of 10 are on their way to the gradebook."
 
 
 class Application(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         code = parse_qs(urlsplit(self.path).query).get("code", [""])[0]
         try:
-            launch = exchange(code)
+            launch = post("launches/exchange", {"code": code})  # once, within a minute
         except HTTPError:
             self.answer(403, "Please open this page from your course.")
             return
         name = launch["user"]["name"] or "whoever you are"
         place = launch["context"]["title"] if launch["context"] else "no course"
-        self.answer(200, f"Hello {name}. You come from {place}, and there you are: {launch['role']}.")
+        hello = f"Hello {name}. You come from {place}, and there you are: {launch['role']}."
+        self.answer(200, hello + grade(launch))
 
     def answer(self, status: int, text: str) -> None:
         page = f"<!doctype html><title>First application</title><p>{html.escape(text)}</p>".encode()

@@ -33,7 +33,7 @@ KEY = "key-of-the-application"
 
 
 async def exchange(request: Request) -> Response:
-    """The API's one route: the code says how the browser stands."""
+    """Exchanging a launch: the code says how the browser stands."""
     if request.headers["authorization"] != f"Bearer {KEY}":
         return JSONResponse({"code": "key_invalid"}, 401)
     code = (await request.json())["code"]
@@ -43,10 +43,30 @@ async def exchange(request: Request) -> Response:
     return JSONResponse({**launch, "browser": {"rung": "cookie", "cookies": code}})
 
 
+async def take_score(request: Request) -> Response:
+    """Posting a score; the state of the application keeps what came."""
+    if not request.headers.get("idempotency-key"):
+        return JSONResponse({"code": "invalid_request"}, 422)
+    request.app.state.scores.append((request.path_params["item"], await request.json()))
+    return JSONResponse({"delivery": {"id": "dlv_1", "state": "pending"}}, 202)
+
+
 @pytest.fixture
-def host() -> Iterator[str]:
+def scores() -> list[tuple[str, Any]]:
+    """Line item and body of each score that reached the host."""
+    return []
+
+
+@pytest.fixture
+def host(scores: list[tuple[str, Any]]) -> Iterator[str]:
     sockets = listen("127.0.0.1")
-    with serving(Starlette(routes=[Route("/api/v1/launches/exchange", exchange, methods=["POST"])]), sockets):
+    routes = [
+        Route("/api/v1/launches/exchange", exchange, methods=["POST"]),
+        Route("/api/v1/line-items/{item}/scores", take_score, methods=["POST"]),
+    ]
+    api = Starlette(routes=routes)
+    api.state.scores = scores
+    with serving(api, sockets):
         yield f"http://127.0.0.1:{port_of(sockets)}"
 
 
@@ -61,7 +81,7 @@ def test_every_example_is_used_by_a_page(file: Path) -> None:
     assert name_of(file) in pages or file.name == "__init__.py"
 
 
-def test_the_first_application_needs_the_standard_library_alone(host: str) -> None:
+def test_the_first_application_needs_the_standard_library_alone(host: str, scores: list[tuple[str, Any]]) -> None:
     port = str(free_ports()[1])
     environment = {"HOST_URL": host, "API_KEY": KEY, "PORT": port, "PATH": os.environ["PATH"]}
     process = subprocess.Popen([sys.executable, "-S", EXAMPLES / "first_app.py"], env=environment)
@@ -75,6 +95,8 @@ def test_the_first_application_needs_the_standard_library_alone(host: str) -> No
         process.wait(10)
     assert "Hello Ada O&#x27;Brien" in greeting.text
     assert [answer.status_code for answer in (greeting, refused, bare)] == [200, 403, 403]
+    assert EXAMPLE.line_item
+    assert scores == [(EXAMPLE.line_item.id, {"user_id": EXAMPLE.user_id, "given": 8, "maximum": 10})]
 
 
 @pytest.mark.parametrize("cookies", ["partitioned", "first_party", "none"])

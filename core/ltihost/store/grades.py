@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol, cast
 
-from sqlalchemy import CursorResult, Update, select, update
+from sqlalchemy import CursorResult, Select, Update, select, update
 from sqlalchemy.orm import Session
 
 from ltihost.service_records import (
@@ -225,7 +225,7 @@ def unblock(session: Session, line_item_id: str, now: float) -> int:
     return _wake(session, waiting, now)
 
 
-def enrolled(session: Session, context_id: str, user_ids: Sequence[str], now: float) -> int:
+def enrolled(session: Session, context_id: str, user_ids: Sequence[str] | Select[str], now: float) -> int:
     """Let slots go on that waited until the LMS knows these people in the context; answers how many."""
     items = select(LineItemRow.id).where(LineItemRow.context_id == context_id)
     waiting = update(GradeSlot).where(

@@ -18,11 +18,11 @@ from ltihost.errors import Conflict, NotFound
 from ltihost.lti.roles import read_roles
 from ltihost.records import Role
 from ltihost.service_records import Member, RosterChange, ServiceUrls
-from ltihost.store import audit, tables
+from ltihost.store import audit, grades, tables
 from ltihost.store.guard import lock
 from ltihost.store.hot_values import storable
 from ltihost.store.ids import new_id
-from ltihost.store.service_tables import ContextServices, Event, GradeSlot, LineItem, Roster, RosterRun
+from ltihost.store.service_tables import ContextServices, Event, Roster, RosterRun
 
 T = TypeVar("T")
 #: A run that took longer was cut off with its process.
@@ -198,14 +198,10 @@ def _mark_gone(session: Session, sync: Sync, *, remove: bool, now: float) -> tup
 
 def _send_waiting_scores(session: Session, sync: Sync, now: float) -> None:
     """Whoever is listed now, the LMS should take a score for."""
-    items = select(LineItem.id).where(LineItem.context_id == sync.context_id)
     listed = select(tables.Membership.user_id).where(
         tables.Membership.context_id == sync.context_id, tables.Membership.generation == sync.generation
     )
-    waiting = update(GradeSlot).where(
-        GradeSlot.state == "waiting_enrolment", GradeSlot.line_item_id.in_(items), GradeSlot.user_id.in_(listed)
-    )
-    session.execute(waiting.values(state="pending", due_at=now).execution_options(synchronize_session=False))
+    grades.enrolled(session, sync.context_id, listed, now)
 
 
 def stop(
