@@ -32,9 +32,12 @@ fix: $(VENV)/.dev ## let the tools mend what they can
 docs: $(VENV)/.dev ## write the generated parts of the documentation again
 	@$(BIN)/python -m docs.generate
 
-bench: $(VENV)/.dev ## measure launches against a peer and a floor
+bench: $(VENV)/.dev ## measure launches, scores and rosters against a peer and a floor
 	@$(BIN)/python benchmarks/run.py launches --database both
 	@$(BIN)/python benchmarks/run.py exam
+	@$(BIN)/python benchmarks/run.py scores
+	@$(BIN)/python benchmarks/run.py roster
+	@$(BIN)/python benchmarks/run.py intake
 
 torture: $(VENV)/.dev browser ## the long tests
 	@$(BIN)/python -m pytest -m torture -n $(WORKERS) -o timeout=1800

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from ltihost.commands.operator import actor, operate
 from ltihost.store import applications, tenants
-from sqlalchemy.orm import Session
 
 SCOPES = ("launch:exchange", "lineitems:read", "grades:write", "roster:read")
 

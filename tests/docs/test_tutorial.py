@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ltihost.testing.driver import Walk, walk
+from ltihost.commands.demo_steps import until
+from ltihost.testing.driver import Driver, Walk, walk
 from tests.docs.reading import ROOT, text_of
 from tests.docs.shell import Shell, free_ports, running_demo
 from tests.docs.test_commands import console_lines
@@ -40,6 +41,14 @@ class Reader:
         """The person opens the link of the tutorial."""
         more = "".join(f"&{name}={value}" for name, value in choices.items())
         return await walk(f"{self.demo['campus_url']}moodle/_launch?person={person}&link=cell-quiz{more}")
+
+    async def stands(self, points: str) -> bool:
+        """Whether Ada finds these points among her grades."""
+        campus = f"{self.demo['campus_url']}moodle"
+        async with Driver() as browser:
+            await browser.request(f"{campus}/_person", {"person": "ada"})
+            shown = (await browser.request(f"{campus}/c/biology/grades")).text
+        return f'<span class="value">{points}</span><span class="mark">tool</span>' in shown
 
 
 #: Reads the id that the reader copies from the screen.
@@ -77,6 +86,9 @@ async def test_the_tutorial_works(reader: Reader) -> None:
     assert greeting.response.status_code == 200
     assert _promised() in html.unescape(greeting.response.text)
     assert "instructor" in (await reader.opens("tess")).response.text
+
+    await until(lambda: reader.stands("8"), lambda: "the gradebook shows no 8")
+    assert "idle" in reader.type_up_to("ltihost grade list")
 
     refused = await reader.opens("ada", fault="tampered")
     assert "This link could not be checked" in refused.response.text

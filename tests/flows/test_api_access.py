@@ -314,6 +314,13 @@ async def test_events_are_read_from_a_cursor_on(desk: Desk) -> None:
     assert empty == {"data": [], "next_cursor": page["next_cursor"]}
 
 
+@pytest.mark.parametrize("place", [[2**63], [2**64 - 1], [-1], ["x"], [True]])
+async def test_a_place_that_no_event_has_is_no_cursor(desk: Desk, place: list[Any]) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+    answer = await desk.call("GET", "/events", cursor=cursor)
+    assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid")
+
+
 async def test_capabilities_come_from_what_was_granted(desk: Desk) -> None:
     found = await desk.call("GET", f"/capabilities/{desk.rig.registration.id}")
     assert found.status_code == 200

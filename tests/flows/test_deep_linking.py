@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ltihost.store import applications, deep_links, tables
-from ltihost.store.service_tables import ContentItem, DeepLink
+from ltihost.store.linking_tables import ContentItem, DeepLink
 from tests.flows.picker import ALL_TYPES, DL, RETURN_URL, SETTINGS, Picker, deep_linking, lti_link, token_in
 from tests.flows.platform import CLIENT, DEPLOYMENT, ISSUER, LTI, V2, put
 from tests.flows.rig import ACTOR, BASE, HOST, Rig

@@ -13,7 +13,7 @@ from ltihost.plugins.contract import ENTRY_POINT_GROUP
 from ltihost.plugins.loader import load_plugins
 from ltihost.settings import Settings
 from ltihost.store import applications, tenants
-from ltihost.store.service_tables import ContentItem, DeepLink
+from ltihost.store.linking_tables import ContentItem, DeepLink
 from tests.flows.picker import DL, Picker, deep_linking, lti_link, token_in
 from tests.flows.platform import put
 from tests.flows.rig import ACTOR, Rig

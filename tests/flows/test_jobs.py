@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -191,3 +192,28 @@ async def test_a_job_that_was_moved_to_another_tenant_finds_nothing_there(bench:
     assert await bench.runner.work_once() == 1
     (row,) = await bench.host.database.run(elsewhere.tenant_id, jobs.listed)
     assert (row.state, row.code) == ("dead", "context_unknown")
+
+
+async def test_one_that_takes_long_keeps_no_other_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow LMS has its time; what another tenant wishes meanwhile is done beside it."""
+    monkeypatch.setattr("ltihost.flows.jobs.SLOW_SECONDS", 0.02)
+    begun: list[str] = []
+    released, done = asyncio.Event(), asyncio.Event()
+
+    async def work(host: Host, job: Job) -> Verdict:
+        begun.append(job.object_id)
+        if job.object_id == "x":
+            await released.wait()
+        else:
+            done.set()
+        return Done()
+
+    bench.runner.register("test", work)
+    working = asyncio.create_task(bench.runner.work_once())
+    while not begun:
+        await asyncio.sleep(0)
+    await bench.put("quick")
+    await asyncio.wait_for(done.wait(), 5)
+    released.set()
+    assert await working == 2
+    assert begun == ["x", "quick"]

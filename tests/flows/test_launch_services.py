@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ltihost.errors import Busy
 from ltihost.service_records import ServiceUrls
-from ltihost.store import services
+from ltihost.store import line_items, services
 from ltihost.store.service_tables import Event, LineItem
 from tests.flows.platform import DEPLOYMENT, Change
 from tests.flows.rig import ACTOR, Rig
@@ -94,3 +96,37 @@ async def test_a_launch_without_services_leaves_those_that_are_known(rig: Rig) -
 
     assert (await rig.launch(without)).status_code == 303
     assert await urls(rig, before["context"]["id"]) is not None
+
+
+async def test_a_launch_that_is_stored_goes_on_when_its_services_are_not(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nonce is spent: refused now, the person could not come in again. The next launch tells the services."""
+    await rig.launch()
+    noted = services.note
+
+    def busy(*args: Any, **kwargs: Any) -> Any:
+        if kwargs["context_id"] is not None:
+            raise Busy("busy", "Later.")
+        return noted(*args, **kwargs)
+
+    monkeypatch.setattr(services, "note", busy)
+    launch = await rig.exchange(await rig.launch(ags()))
+    assert launch["line_item"] is None
+    monkeypatch.undo()
+    await rig.launch(ags())
+    known = await urls(rig, launch["context"]["id"])
+    assert known is not None
+    assert known.line_items_url == "https://lms.example/ctx/1/lineitems?type_id=1"
+
+
+async def test_what_waits_for_a_context_is_tried_again_by_its_launches(rig: Rig) -> None:
+    """A column that was gone may be back, although launches say what they always said."""
+    launch = await rig.exchange(await rig.launch(ags(item="/items/1")))
+    tenant_id, item_id = rig.tenant.id, launch["line_item"]["id"]
+    await rig.host.database.run(tenant_id, line_items.lost, item_id, "https://lms.example/items/1", rig.clock.now)
+    await rig.launch(ags(item="/items/1"))
+    assert [row.state for row in await rows(rig, LineItem)] == ["gone"]
+    rig.clock.now += 301
+    await rig.launch(ags(item="/items/1"))
+    assert [row.state for row in await rows(rig, LineItem)] == ["ready"]

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ltihost.store import content_items, tables
-from ltihost.store.service_tables import ContentItem, ContextOrigin, Event, LinkedItem
+from ltihost.store.linking_tables import ContentItem, ContextOrigin, LinkedItem
+from ltihost.store.service_tables import Event
 from tests.flows.picker import DL, Picker, lti_link
 from tests.flows.platform import V2, Change, put
 from tests.flows.rig import BASE, Rig

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from ltihost.flows.jobs import JobRunner
 from ltihost.flows.notices import register_handlers
 from ltihost.store import jobs
+from ltihost.store.linking_tables import NoticeHandler
 from ltihost.store.notices import JOB
-from ltihost.store.service_tables import NoticeHandler
 from tests.flows.notice_service import NoticeService
 from tests.flows.platform import Change, put
 from tests.flows.rig import BASE, Rig

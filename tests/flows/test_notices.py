@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from ltihost.flows import notices as flow
 from ltihost.flows.notices import BATCHES_PER_MINUTE, MAX_BODY
 from ltihost.store import deployments, registrations, tenants
-from ltihost.store.service_tables import ContextOrigin, Event, NoticeHandler
-from ltihost.store.service_tables import Notice as Row
+from ltihost.store.linking_tables import ContextOrigin, NoticeHandler
+from ltihost.store.linking_tables import Notice as Row
+from ltihost.store.service_tables import Event
 from ltihost.store.tables import Context
 from tests.flows.platform import CLIENT, DEPLOYMENT, ISSUER, LTI, Change, put
 from tests.flows.rig import ACTOR, KEY, OTHER_KEY, Rig

@@ -304,6 +304,29 @@ async def test_rosters_in_use_are_read_daily(course: Course, platform: Platform)
     assert await roster.schedule(course.rig.host) == 0
 
 
+async def test_a_roster_that_fails_is_not_asked_for_all_day(course: Course, platform: Platform) -> None:
+    """Its run was held or failed; beyond the job's own tries the next comes tomorrow, and others have their turn."""
+    platform.broken = {1: 403}
+    assert await roster.schedule(course.rig.host) == 1
+    runner = JobRunner(course.rig.host)
+    runner.register(roster.JOB, roster.do)
+    assert await runner.work_once() == 1
+    for _ in range(3):
+        course.rig.clock.now += 600
+        assert await roster.schedule(course.rig.host) == 0
+    course.rig.clock.now += roster.EVERY_SECONDS
+    assert await roster.schedule(course.rig.host) == 1
+
+
+async def test_a_link_whose_members_never_end_is_given_up(
+    course: Course, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "LINK_SECONDS", 0.0)
+    with pytest.raises(ServiceFailed) as caught:
+        await RosterFlow(course.rig.host).read_link(course.rig.tenant.id, course.context_id, "link-1")
+    assert caught.value.code == "timeout"
+
+
 async def test_a_roster_that_is_gone_is_no_fault_of_the_job(course: Course) -> None:
     def forget(session: Session) -> None:
         from ltihost.store.service_tables import ContextServices

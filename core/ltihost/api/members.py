@@ -158,7 +158,7 @@ async def _by_link(
         raise ApiError(409, error.code, error.message) from error
     except (ServiceFailed, PluginFailed) as error:
         raise ApiError(502, error.code, error.message) from error
-    known = await host.database.run(tenant_id, _ids, context_id, [member.subject for member in found])
+    known = await host.database.run(tenant_id, _ids, context_id)
     return [_live(member, known.get(member.subject), release) for member in found if role in (None, member.role)]
 
 
@@ -173,11 +173,12 @@ def _link(session: Session, context_id: str, link_id: str) -> str:
     return found
 
 
-def _ids(session: Session, context_id: str, subjects: list[str]) -> dict[str, str]:
+def _ids(session: Session, context_id: str) -> dict[str, str]:
+    """Our ids of the context's people, by `sub`: as many as a statement could not name."""
     query = (
         select(tables.User.subject, tables.User.id)
         .join(tables.Membership, tables.Membership.user_id == tables.User.id)
-        .where(tables.Membership.context_id == context_id, tables.User.subject.in_(subjects))
+        .where(tables.Membership.context_id == context_id)
     )
     return {subject: user_id for subject, user_id in session.execute(query)}  # noqa: C416 - rows are no pairs to dict
 

@@ -10,6 +10,7 @@ import orjson
 from fastapi import Query
 
 from ltihost.api.problems import ApiError
+from ltihost.store.hot_values import findable
 
 MOST = 500
 
@@ -35,9 +36,14 @@ def read_cursor(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
     except (ValueError, binascii.Error):
         place = None
     fits = isinstance(place, list) and [type(part) for part in place] == list(kinds)
-    if not fits:
+    if not fits or not all(map(_storable, place)):
         raise ApiError(422, "cursor_invalid", "The cursor is not one of this list; begin without.")
     return tuple(place)
+
+
+def _storable(part: str | int) -> bool:
+    """Whether a database can be asked for it."""
+    return 0 <= part < 1 << 63 if isinstance(part, int) else findable(part)
 
 
 def read_id_cursor(cursor: str | None) -> str | None:

@@ -41,7 +41,7 @@ from ltihost.records import Binding, DeepLinking, Launch, Registration
 from ltihost.service_records import Unacceptable
 from ltihost.store import deep_links
 from ltihost.store.ids import new_id
-from ltihost.store.service_tables import ContentItem
+from ltihost.store.linking_tables import ContentItem
 from ltihost.targets import leads_to, origin_of
 from ltihost.tool_urls import registered_base
 

@@ -40,6 +40,10 @@ BELIEVED_AT = 3
 DOUBT_SECONDS = 1_800.0
 AT_ONCE = 8
 IN_FLIGHT = 4
+#: Whoever takes longer than this shares the worker with what comes then, up to so many: one slow LMS has `IN_FLIGHT`
+#: of each kind at most.
+SLOW_SECONDS = 1.0
+MOST_SLOW = 16
 
 log = structlog.get_logger()
 
@@ -68,12 +72,27 @@ class JobRunner:
         self._kinds[kind] = _Kind(handler, on_death)
 
     async def work_once(self) -> int:
-        """Do what is due now, a few at once; answer how many that were."""
+        """Do what is due now, a few at once; answer how many that were. Beside those that take long others begin."""
+        working, ended = await self._begin(AT_ONCE), set[asyncio.Task[None]]()
+        try:
+            while working:
+                done, working = await asyncio.wait(working, timeout=SLOW_SECONDS)
+                ended |= done
+                working |= await self._begin(min(AT_ONCE, MOST_SLOW - len(working))) if working else set()
+        finally:
+            for task in working:
+                task.cancel()
+        for task in ended:
+            task.result()
+        return len(ended)
+
+    async def _begin(self, most: int) -> set[asyncio.Task[None]]:
+        if most <= 0:
+            return set()
         claimed = await jobs.claim(
-            self._host.database, owner=self._owner, kinds=list(self._kinds), now=self._host.clock(), most=AT_ONCE
+            self._host.database, owner=self._owner, kinds=list(self._kinds), now=self._host.clock(), most=most
         )
-        await asyncio.gather(*(self._work(job) for job in claimed))
-        return len(claimed)
+        return {asyncio.create_task(self._work(job)) for job in claimed}
 
     async def _work(self, job: Job) -> None:
         """Steps 2 to 5. Only Busy can stop it; then the lease ends by itself and another worker goes on."""

@@ -12,7 +12,6 @@ AGS 3.3.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 from ltihost.errors import NotFound, ServiceFailed
 from ltihost.host import Host
@@ -53,15 +52,14 @@ class ResultsFlow:
 
     async def read(self, host: Host, tenant_id: str, line_item_id: str) -> None:
         """Steps 2 to 4, now. Raises NotFound, NotBound and ServiceFailed."""
-        began = host.clock()
         task = await host.database.run(tenant_id, results.reading, line_item_id)
         binding = await host.binding(task.registration_id, task.deployment_id)
         adapter = host.adapter(binding)
         found = await self._read(host, tenant_id, adapter, task)
         known = await host.database.run(tenant_id, results.people, line_item_id, [row.subject for row in found])
-        matched = _matched(adapter, found, known)
+        matched = {known[row.subject]: row for row in found if row.subject in known}
         overrides = await host.database.run(
-            tenant_id, results.store, line_item_id, matched, began=began, now=host.clock()
+            tenant_id, results.store, line_item_id, matched, confirmed=task.confirmed, now=host.clock()
         )
         for override in overrides:
             await host.calls.grade_settled(override.delivery, binding)
@@ -77,16 +75,3 @@ class ResultsFlow:
                     tenant_id, line_items.lost, task.line_item.id or "", task.line_item.url, host.clock()
                 )
             raise
-
-
-def _matched(adapter: LtiAdapter, found: Iterable[Result], known: dict[str, str]) -> dict[str, Result]:
-    """The results by our user ids. Some LMSs name a person here by another id than at launches."""
-    matched: dict[str, Result] = {}
-    for result in found:
-        user_id = known.get(result.subject)
-        if user_id is None:
-            others = (id_ for subject, id_ in known.items() if adapter.match_result(result, subject))
-            user_id = next(others, None)
-        if user_id is not None:
-            matched[user_id] = result
-    return matched

@@ -31,7 +31,7 @@ from ltihost.lti.members import read_member
 from ltihost.plugins.abilities import ReadsRoster
 from ltihost.records import Binding
 from ltihost.role_rules import apply_role_rules
-from ltihost.service_records import GiveUp, LeftOut, Member, RosterChange, RosterPage
+from ltihost.service_records import GiveUp, LeftOut, Member, RetryLater, RosterChange, RosterPage
 from ltihost.store import jobs, roster_queries, rosters, tenants
 from ltihost.store.jobs import Done, Job, Later, Verdict
 
@@ -47,6 +47,8 @@ EVERY_SECONDS = 86_400.0
 #: A context that nobody opened for so long is not read any more.
 IN_USE_SECONDS = 30 * 86_400.0
 RUNNING_SECONDS = 60.0
+#: How long an application waits at most while a link's members are read.
+LINK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,15 @@ class RosterFlow:
         place, urls = await self.host.database.run(tenant_id, rosters.place, context_id)
         rows = _Rows(self.host, await self.host.binding(place.registration_id, place.deployment_id))
         found: dict[str, Member] = {}
-        async for page in rows.adapter.roster(urls, resource_link=link_lms_id, role=role):
-            for row in page.rows:
-                member = rows.member(row)
-                if isinstance(member, Member) and member.active:
-                    found[member.subject] = member
+        try:
+            async with asyncio.timeout(LINK_SECONDS):
+                async for page in rows.adapter.roster(urls, resource_link=link_lms_id, role=role):
+                    for row in page.rows:
+                        member = rows.member(row)
+                        if isinstance(member, Member) and member.active:
+                            found[member.subject] = member
+        except TimeoutError:
+            raise ServiceFailed(RetryLater("timeout"), "The LMS took too long to list the link's members.") from None
         return list(found.values())
 
     async def _read(self, sync: rosters.Sync, binding: Binding) -> _Reading:

@@ -108,7 +108,7 @@ class LtiAdapter(SpeaksLti, KeepsGradebook, SendsScores, ReadsRoster, PicksConte
         return scores.score_body(subject, score, at)
 
     def match_result(self, result: Result, subject: str) -> bool:
-        """Whether a row of the results is this user's."""
+        """Whether a row that came when one user's results were asked for is this user's."""
         return result.subject == subject
 
     def members_url(self, url: str, *, resource_link: str | None, role: str | None) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ltihost.store import events
 from ltihost.store.guard import lock, tenant_of
-from ltihost.store.service_tables import ContentItem, ContextOrigin, LinkedItem
+from ltihost.store.linking_tables import ContentItem, ContextOrigin, LinkedItem
 from ltihost.store.tables import Context, ResourceLink
 
 

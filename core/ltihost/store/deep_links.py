@@ -16,8 +16,8 @@ from ltihost.errors import Conflict, NotFound
 from ltihost.launch_record import LaunchRow
 from ltihost.store import tables
 from ltihost.store.guard import lock
-from ltihost.store.service_tables import ContentItem
-from ltihost.store.service_tables import DeepLink as Row
+from ltihost.store.linking_tables import ContentItem
+from ltihost.store.linking_tables import DeepLink as Row
 
 #: How long after the launch an answer is taken, and how long after that the browser may bring it back at least.
 OPEN_SECONDS = 2 * 3_600

@@ -144,7 +144,9 @@ def faults(session: Session, now: float, *, line_item_id: str | None = None) -> 
         broken = {
             "winner_wrong": (best.id if best else None) != slot.winner_event_id,
             "revisions_wrong": not slot.confirmed_rev <= slot.sent_rev <= slot.desired_rev,
-            "idle_unsent": (slot.state == "idle") != (slot.confirmed_rev == slot.desired_rev),
+            # A teacher's own grade stands in the way of what comes next, also when nothing has come yet.
+            "idle_unsent": slot.state != "conflict"
+            and (slot.state == "idle") != (slot.confirmed_rev == slot.desired_rev),
             "timestamps_fall": _falls(tries),
             "forgotten": slot.state in ("pending", "leased") and well and slot.due_at < now - FORGOTTEN_SECONDS,
         }

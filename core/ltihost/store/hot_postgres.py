@@ -113,8 +113,13 @@ class PostgresHotPath:
         return await self._groups.accept(place, _json(launch_values(work)))
 
     async def _accept_together(self, launches: Sequence[str]) -> Sequence[AcceptOutcome]:
+        """Two groups that share people may wait for each other; PostgreSQL then undoes one, which goes again."""
+        statement = "SELECT * FROM accept_launches_v1($1)", f"[{','.join(launches)}]"
         with driver_errors():
-            rows = await self._pool.fetch("SELECT * FROM accept_launches_v1($1)", f"[{','.join(launches)}]")
+            try:
+                rows = await self._pool.fetch(*statement)
+            except asyncpg.DeadlockDetectedError:
+                rows = await self._pool.fetch(*statement)
         return [AcceptOutcome(*row) for row in rows]
 
     async def consume_nonce(self, registration_id: str, nonce_hash: bytes, expires: float) -> bool:

@@ -23,7 +23,8 @@ from ltihost.service_records import OverridePolicy, Policy
 from ltihost.store import audit, deployments, directory, jobs
 from ltihost.store.guard import UnboundError, lock, tenant_of
 from ltihost.store.ids import new_id
-from ltihost.store.service_tables import ContentItem, ContextServices, GradeSlot, LinkedItem
+from ltihost.store.linking_tables import ContentItem, LinkedItem
+from ltihost.store.service_tables import ContextServices, GradeSlot
 from ltihost.store.service_tables import LineItem as Row
 from ltihost.store.tables import ResourceLink
 
@@ -139,6 +140,8 @@ def reserve(
     lock(session, f"line items {link.context_id}")
     found = _wished(session, link, application[1], wish)
     if found is not None:
+        if found.state == "wanted" and found.code is not None:  # it may be that nobody tries any more
+            want_job(session, found, now)
         return _with_policies(session, found, wish), False
     row = Row(
         **_place(session, link.registration_id, link.deployment_id, link.context_id, link.id, application, now),
@@ -297,6 +300,9 @@ def unblock(session: Session, line_item_id: str, now: float) -> None:
     ):
         slot.state = "idle" if slot.confirmed_rev == slot.desired_rev else "pending"
         slot.due_at, slot.code, slot.updated_at = now, None, now
+        # What it waited for a column says nothing about the LMS: tries and horizon begin anew.
+        slot.tries = slot.stale_tries = 0
+        slot.first_failed_at, slot.paused_seconds = None, 0.0
     session.flush()
 
 

@@ -15,8 +15,8 @@ from ltihost.records import Context as Told
 from ltihost.store import events, jobs, tables
 from ltihost.store.guard import lock, tenant_of
 from ltihost.store.ids import new_id
-from ltihost.store.service_tables import ContextOrigin, NoticeHandler
-from ltihost.store.service_tables import Notice as Row
+from ltihost.store.linking_tables import ContextOrigin, NoticeHandler
+from ltihost.store.linking_tables import Notice as Row
 
 JOB = "notice_handler"
 

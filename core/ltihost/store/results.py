@@ -48,12 +48,14 @@ SELECT tenant_id, id FROM line_items WHERE results_due_at <= :now AND state = 'r
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is needed to read the results of a line item."""
+    """What is needed to read the results of a line item. `confirmed` are the revisions that the LMS had confirmed of each
+    person when the reading began: what it shows is compared with those, whatever clocks say."""
 
     line_item: LineItemRecord
     urls: ServiceUrls
     registration_id: str
     deployment_id: str
+    confirmed: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ def reading(session: Session, line_item_id: str) -> Reading:
     """Raises NotFound."""
     row = line_items.get(session, line_item_id)
     urls = services.urls_of(session, row.context_id) or ServiceUrls()
-    return Reading(line_items.record(row), urls, row.registration_id, row.deployment_id)
+    query = select(GradeSlot.user_id, GradeSlot.confirmed_rev).where(GradeSlot.line_item_id == line_item_id)
+    confirmed = {user_id: rev for user_id, rev in session.execute(query)}  # noqa: C416 - rows are no pairs to dict
+    return Reading(line_items.record(row), urls, row.registration_id, row.deployment_id, confirmed)
 
 
 def people(session: Session, line_item_id: str, subjects: Sequence[str]) -> dict[str, str]:
@@ -111,11 +115,11 @@ def people(session: Session, line_item_id: str, subjects: Sequence[str]) -> dict
 
 
 def store(
-    session: Session, line_item_id: str, results: Mapping[str, Result], *, began: float, now: float
+    session: Session, line_item_id: str, results: Mapping[str, Result], *, confirmed: Mapping[str, int], now: float
 ) -> list[Override]:
     """Keep what the LMS shows, by our user ids, and answer what is newly overridden.
 
-    `began` is when the reading began: a score that was on its way then, or came since, is compared the next time.
+    `confirmed` is of when the reading began: a score that was on its way then, or came since, is compared the next time.
     A person without a result has no grade; that counts as an override only where one was seen before.
     """
     item = line_items.get(session, line_item_id, locked=True)
@@ -128,7 +132,7 @@ def store(
         result = results.get(user_id)
         before = known.get(user_id)
         slot = slots.get(user_id)
-        override = _compared(session, item, user_id, result, before, slot, began, now)
+        override = _compared(session, item, user_id, result, before, slot, confirmed, now)
         if override is not None:
             found.append(override)
     item.results_read_at = now
@@ -169,16 +173,15 @@ def standings(session: Session, line_item_id: str, *, after: str | None = None, 
 
 def _compared(
     session: Session, item: LineItem, user_id: str, result: Result | None, before: LmsResult | None,
-    slot: GradeSlot | None, began: float, now: float,
+    slot: GradeSlot | None, confirmed: Mapping[str, int], now: float,
 ) -> Override | None:  # fmt: skip
     """Store one result; answer it if it is an override that was not told yet."""
     given = result.given if result else None
     maximum = result.maximum if result else Decimal(before.maximum if before else 1)
     overridden = before is not None and before.overridden
-    if slot is not None and _comparable(slot, began):
-        ours = _number(slot.confirmed_given), _number(slot.confirmed_maximum)
+    if slot is not None and _comparable(slot, confirmed):
         known = result is not None or (before is not None and (before.given is not None or before.overridden))
-        overridden = known and not same_grade(given, maximum, *ours)
+        overridden = known and not _is_ours(slot, given, maximum, before)
         if not overridden:
             _freed(slot, now)
     told = (
@@ -196,10 +199,23 @@ def _compared(
     return _told(session, item, slot, given, maximum, now)
 
 
-def _comparable(slot: GradeSlot, began: float) -> bool:
+def _comparable(slot: GradeSlot, confirmed: Mapping[str, int]) -> bool:
     """Whether the LMS should show what it confirmed: nothing newer was told to it, or may have arrived."""
-    confirmed = slot.confirmed_at is not None and slot.confirmed_at < began
-    return confirmed and slot.sent_rev == slot.confirmed_rev and not slot.unknown_outcome
+    stood = slot.confirmed_at is not None and confirmed.get(slot.user_id) == slot.confirmed_rev
+    return stood and slot.sent_rev == slot.confirmed_rev and not slot.unknown_outcome
+
+
+def _is_ours(slot: GradeSlot, given: Decimal | None, maximum: Decimal, before: LmsResult | None) -> bool:
+    """Whether what the LMS shows can be what we sent: nobody graded by hand when it cut the points at its maximum, nor
+    when it left the points alone as the maximum changed, which LMSs do."""
+    ours, ours_maximum = _number(slot.confirmed_given), _number(slot.confirmed_maximum)
+    if same_grade(given, maximum, ours, ours_maximum):
+        return True
+    if given is None or ours is None or ours_maximum is None:
+        return False
+    cut = ours > ours_maximum and given == maximum
+    unmoved = before is not None and not before.overridden and _number(before.given) == given
+    return cut or (unmoved and before is not None and (slot.confirmed_at or 0.0) <= before.read_at)
 
 
 def _told(

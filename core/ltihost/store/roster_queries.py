@@ -24,7 +24,15 @@ def runs(
 
 
 def due(session: Session, *, synced_before: float, seen_after: float, limit: int = 100) -> list[tables.Context]:
-    """Contexts that were launched lately, whose LMS offers a roster, and whose last sync is older."""
+    """Contexts that were launched lately, whose LMS offers a roster, and whose last sync is older.
+
+    One that was tried meanwhile in vain is left to the jobs: it must not keep the others from their turn.
+    """
+    tried = select(RosterRun.id).where(
+        RosterRun.tenant_id == tables.Context.tenant_id,
+        RosterRun.context_id == tables.Context.id,
+        RosterRun.started_at >= synced_before,
+    )
     query = (
         select(tables.Context)
         .join(ContextServices, ContextServices.context_id == tables.Context.id)
@@ -33,8 +41,9 @@ def due(session: Session, *, synced_before: float, seen_after: float, limit: int
             ContextServices.memberships_url.is_not(None),
             tables.Context.last_seen_at > seen_after,
             func.coalesce(Roster.synced_at, 0.0) < synced_before,
+            ~tried.exists(),
         )
-        .order_by(Roster.synced_at)
+        .order_by(func.coalesce(Roster.synced_at, 0.0), tables.Context.id)
         .limit(limit)
     )
     return list(session.scalars(query))

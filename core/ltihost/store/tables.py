@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ltihost.store import service_tables as service_tables  # its tables belong to the same schema
+from ltihost.store import linking_tables as linking_tables  # these tables belong to the same schema
+from ltihost.store import service_tables as service_tables
 from ltihost.store.admin_tables import Admin as Admin
 from ltihost.store.base import Base as Base
 from ltihost.store.base import Owned as Owned

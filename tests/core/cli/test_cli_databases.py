@@ -41,6 +41,7 @@ def test_an_operators_day(settings: Settings) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.usefixtures("postgres_template")  # it makes the roles
 def test_postgresql_without_the_schema_is_not_served(postgres: Postgres) -> None:
     postgres.run("CREATE DATABASE bare OWNER ltihost_owner")
     bare = Cli(environment_of(postgres.settings("bare")))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, NotFound
 from ltihost.settings import Settings
-from ltihost.store import directory, line_item_sync, line_items
+from ltihost.store import directory, jobs, line_item_sync, line_items
 from ltihost.store.database import Database
 from ltihost.store.hot import LinkSeen
 from ltihost.store.line_items import Wish
@@ -98,3 +98,17 @@ async def test_a_link_outside_a_context_has_no_line_items(db: Database, here: Pl
     with pytest.raises(Conflict) as caught:
         await db.run(here.tenant_id, refuse)
     assert caught.value.code == "context_missing"
+
+
+async def test_asking_again_for_one_that_failed_tries_again(db: Database, here: Placed) -> None:
+    """Its job died: what hindered it may be over."""
+    item, _ = await reserved(db, here, wish("quiz-1"))
+    await db.run(here.tenant_id, _bury)
+    await db.run(here.tenant_id, line_item_sync.troubled, item, "scope_missing", NOW)
+    assert (await reserved(db, here, wish("quiz-1")))[0] == item
+    assert [job.object_id for job in await db.run(here.tenant_id, jobs.listed, state="pending")] == [item]
+
+
+def _bury(session: Session) -> None:
+    for job in jobs.listed(session):
+        job.state = "dead"

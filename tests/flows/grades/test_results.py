@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ltihost.flows.jobs import JobRunner
 from ltihost.flows.results import ResultsFlow
-from ltihost.service_records import Delivery
+from ltihost.service_records import Delivery, Result
+from ltihost.store import results
 from ltihost.store.results import same_grade, standings
 from ltihost.store.service_tables import Event, Job, LineItem, LmsResult
 from ltihost.store.tables import Audit
@@ -185,6 +186,59 @@ async def test_people_the_host_does_not_know_are_left_out(rig: Rig) -> None:
     await rig.deliver()
     await read(rig)
     assert len(await rig.book.rows(LmsResult)) == 1
+
+
+async def test_a_strangers_grade_is_nobodys(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter may take every row for the one user it asked for; in a whole list that says nothing."""
+    monkeypatch.setattr("ltihost.plugins.lti_adapter.LtiAdapter.match_result", lambda *_: True)
+    rig.lms.grades["/items/1", "stranger"] = Entry("/items/1", "stranger", 1, 5, 10, {})
+    await rig.book.take(8)
+    await rig.deliver()
+    await read(rig)
+    assert (await shown(rig)).given == "8"
+    assert await overrides(rig) == []
+
+
+async def test_a_score_that_the_lms_cuts_at_its_maximum_is_no_override(rig: Rig) -> None:
+    await rig.book.set_item(extra_credit=True)
+    await rig.book.take(12)
+    await rig.deliver()
+    grade(rig, 10)
+    await read(rig)
+    assert (await shown(rig)).overridden is False
+    grade(rig, 9)
+    await read(rig)
+    assert (await shown(rig)).overridden is True
+
+
+async def test_a_new_maximum_that_leaves_the_points_alone_is_no_override(rig: Rig) -> None:
+    """Some LMSs do not rescale: 8 of 10 becomes 8 of 20, and nobody graded by hand."""
+    await rig.book.take(8)
+    await rig.deliver()
+    await read(rig)
+    for standing, overridden in ((8, False), (8, False), (9, True)):
+        grade(rig, standing, 20)
+        await read(rig, after=60)
+        assert (await shown(rig)).overridden is overridden
+    assert len(await overrides(rig)) == 1
+
+
+async def test_clocks_that_differ_make_no_override(rig: Rig) -> None:
+    """A score that is confirmed while the results are read; the host's clock is ahead of the database's."""
+    await rig.book.take(5)
+    await rig.deliver()
+    await rig.book.take(8, attempt=2)
+    run = rig.host.database.run
+    task = await run(rig.book.tenant_id, results.reading, rig.book.line_item_id)
+    rig.book.shift += 2
+    await rig.runner.work_once()
+    shown_then = {rig.book.learners[0]: Result(rig.subject(), Decimal(5), Decimal(10), None, None)}
+    now = time.time() + 3_600
+    found = await run(
+        rig.book.tenant_id, results.store, rig.book.line_item_id, shown_then, confirmed=task.confirmed, now=now
+    )
+    assert found == []
+    assert (await rig.book.slot()).state == "idle"
 
 
 async def test_results_are_read_ten_minutes_after_a_delivery_and_then_daily(rig: Rig) -> None:

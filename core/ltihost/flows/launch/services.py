@@ -11,7 +11,9 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import TypeVar
 
-from ltihost.errors import Refused
+import structlog
+
+from ltihost.errors import LtihostError, Refused
 from ltihost.host import Host
 from ltihost.lti.messages import Message
 from ltihost.records import Binding, Launch, Services
@@ -21,18 +23,22 @@ from ltihost.targets import origin_of
 from ltihost.trace import Trace
 
 T = TypeVar("T")
+log = structlog.get_logger()
 #: Seconds for which an accepted origin is not looked up again.
 _BELIEVED_SECONDS = 5.0
+#: And for which a context's services are not stored again: other processes store them too, and what waits for them (a
+#: column that was gone) is tried again by a launch.
+_KEPT_SECONDS = 300.0
 _REMEMBERED = 20_000
 
 
 class LaunchServices:
-    """Per process. What is remembered saves writes: the store is told once of each context and link, not per launch."""
+    """Per process. What is remembered saves writes: the store is told now and then of each context and link."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._believed: OrderedDict[Hashable, float] = OrderedDict()
-        self._kept: OrderedDict[Hashable, Hashable] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Services, float]] = OrderedDict()
 
     async def admitted(self, message: Message, binding: Binding, trace: Trace) -> Services:
         """The services of the message without those at a held origin. Raises Refused (`return_url_held`)."""
@@ -56,23 +62,31 @@ class LaunchServices:
         return _without(message.services, held)
 
     async def keep(self, launch: Launch) -> None:
-        """Store where the context's services are, before the application hears of the launch and may use them."""
+        """Store where the context's services are, before the application hears of the launch and may use them.
+
+        The launch is stored by now and cannot be repeated, so a failure here is only logged: the next launch tells it.
+        """
         said, context = launch.services, launch.context
         if context is None or context.id is None or said == Services():
             return
         link_id = launch.resource_link.id if launch.resource_link else None
         place, binding = (context.id, link_id), launch.binding
-        if self._kept.get(place) == said:
+        kept, until = self._kept.get(place, (None, 0.0))
+        if kept == said and self._host.clock() < until:
             return
         urls = _urls(said)
-        await self._host.database.run(
-            binding.tenant.id, services.note, registration_id=binding.registration.id,
-            deployment_id=binding.deployment_id, context_id=context.id, resource_link_id=link_id,
-            application=(binding.application.tenant_id, binding.application.id), urls=urls,
-            line_item_url=said.line_item_url, origins=services.origins_of(urls, said.line_item_url),
-            now=launch.launched_at,
-        )  # fmt: skip
-        _remember(self._kept, place, said)
+        try:
+            await self._host.database.run(
+                binding.tenant.id, services.note, registration_id=binding.registration.id,
+                deployment_id=binding.deployment_id, context_id=context.id, resource_link_id=link_id,
+                application=(binding.application.tenant_id, binding.application.id), urls=urls,
+                line_item_url=said.line_item_url, origins=services.origins_of(urls, said.line_item_url),
+                now=launch.launched_at,
+            )  # fmt: skip
+        except LtihostError as error:
+            log.warning("services.not_kept", launch=launch.id, context=context.id, code=error.code)
+            return
+        _remember(self._kept, place, (said, self._host.clock() + _KEPT_SECONDS))
 
 
 def _origins(message: Message) -> dict[str, str]:
