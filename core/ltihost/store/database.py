@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from ltihost.errors import LtihostError
 from ltihost.settings import Settings
-from ltihost.store import audit, grades_prune, keys, retention
+from ltihost.store import audit, history, keys, retention
 from ltihost.store.crypto import SecretBox
 from ltihost.store.guard import bind_all, bind_tenant
 from ltihost.store.hot import HotPath
@@ -150,7 +150,7 @@ class Database:
             self._tidied_at = now
             await self._advance_keys(now)
             await self._prune_attempts(now)
-            while await self.run_lookup(grades_prune.prune, now):
+            while await self.run_lookup(history.prune, now):
                 continue
 
     async def _advance_keys(self, now: float) -> None:

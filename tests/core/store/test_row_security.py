@@ -153,7 +153,7 @@ async def test_the_router_s_functions_give_away_no_more_than_they_must(raw: asyn
     assert [row["proname"] for row in found] == [
         "active_tenants_v1", "api_key_v1", "claim_jobs_v1", "drop_unbound_attempt_v1", "invited_v1",
         "keys_in_motion_v1", "number_events_v1", "owner_of_v1", "platforms_due_v1", "prune_attempts_v1",
-        "prune_deliveries_v1", "prune_v1", "results_due_v1", "route_v1", "routes_v1", "spend_code_v1",
+        "prune_history_v1", "prune_v1", "results_due_v1", "route_v1", "routes_v1", "spend_code_v1",
         "spend_nonce_v1", "tenant_of_v1", "tenants_to_seal_v1",
     ]  # fmt: skip
     assert {tuple(row["proconfig"]) for row in found} == {("search_path=pg_catalog, public, pg_temp",)}

@@ -116,13 +116,13 @@ async def test_verifying_reads_and_shows_differences_and_writes_nothing(rig: Rig
 
 
 async def test_old_tries_and_keys_go_and_what_was_stated_stays(rig: Rig) -> None:
-    from ltihost.store import grades_prune
+    from ltihost.store import history
     from tests.core.grades.support import GradeEvent
 
     await rig.book.take(8)
     await rig.deliver()
-    assert await rig.book.db.run_lookup(grades_prune.prune, time.time()) == 0
+    assert await rig.book.db.run_lookup(history.prune, time.time()) == 0
     await rig.book.set(DeliveryTry, started_at=time.time() - 31 * DAY)
-    assert await rig.book.db.run_lookup(grades_prune.prune, time.time()) == 1
+    assert await rig.book.db.run_lookup(history.prune, time.time()) == 1
     assert await rig.book.rows(DeliveryTry) == []
     assert len(await rig.book.rows(GradeEvent)) == 1

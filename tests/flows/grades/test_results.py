@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ltihost.flows.jobs import JobRunner
 from ltihost.flows.results import ResultsFlow
 from ltihost.service_records import Delivery, Result
-from ltihost.store import results
+from ltihost.store import grade_queries, results
 from ltihost.store.results import same_grade, standings
 from ltihost.store.service_tables import Event, Job, LineItem, LmsResult
 from ltihost.store.tables import Audit
@@ -90,6 +90,15 @@ async def test_where_the_platform_wins_no_later_score_is_sent(rig: Rig) -> None:
     assert (slot.state, slot.code) == ("conflict", "overridden")
     trail = [row for row in await rig.book.rows(Audit) if row.action == "grade.overridden"]
     assert [row.details for row in trail] == [{"policy": "platform_wins", "sent_again": False}]
+
+
+async def test_a_teachers_grade_is_no_fault_of_ours(rig: Rig) -> None:
+    await rig.book.take(8)
+    await rig.deliver()
+    grade(rig, 5)
+    await read(rig)
+    assert (await rig.book.slot()).state == "conflict"
+    assert await rig.book.db.run_host(lambda session: list(grade_queries.faults(session, time.time()))) == []
 
 
 async def test_a_teacher_who_takes_it_back_lets_the_best_score_through(rig: Rig) -> None:
