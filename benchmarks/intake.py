@@ -64,6 +64,8 @@ async def _measure(bench: Bench, services: Lms, name: str, n: int, seconds: floa
         burst = await accept(school, oracle, 1)
         rate = PEOPLE / (time.perf_counter() - begun)
         await arrived(services, oracle)
+        if school.store_pid is not None and bench.postgres is not None:
+            await asyncio.to_thread(bench.postgres.analyze)  # as autovacuum does within the first minutes of use
         await services.control(latency=LATENCY)
         print(f"{n} scores in {seconds:g} s: {name}", file=sys.stderr)
         spent, store = sum(map(meter.cpu_ms, pids)), store_cpu(school)
@@ -115,7 +117,8 @@ async def _steady(school: School, n: int, seconds: float) -> tuple[list[float], 
 
 
 def figures(found: list[Taking]) -> str:
-    return table([_row(taking) for taking in found])
+    errors = [f"{taking.tool}: {error}" for taking in found for error in taking.errors[:3]]
+    return "\n".join([table([_row(taking) for taking in found]), *errors])
 
 
 def _row(taking: Taking) -> dict[str, str]:

@@ -47,7 +47,7 @@ def build_app(
 ) -> Starlette:
     """The host as an ASGI application. `applications` are mounted below `/apps/<name>/`.
 
-    `work`: over SQLite it also does what `ltihost worker` does elsewhere, since one file is one process.
+    `work`: over SQLite it also does what `ltihost worker` does elsewhere.
 
     Raises ConfigurationError if the settings do not allow it to start.
     """

@@ -263,7 +263,7 @@ REASONS: dict[str, Reason] = {
                                    "Remove the placement in the LMS, or ask the plugin's author."),
     "target_missing": _r(400, "rejected", "The launch does not say where it wants to go.", "Set the tool URL in the LMS."),
     "target_not_registered": _r(403, "rejected", "The launch wants to go to a URL that is not the application's.",
-                                "Correct the tool URL in the LMS, or allow the URL: `ltihost app create ... --allow-target`."),
+                                "Correct the tool URL in the LMS, or allow the URL: `ltihost app set SLUG allow-target=URL,...`."),
     "roles_invalid": _r(400, "rejected", "The launch has no list of roles.",
                         "Let the LMS send roles (privacy settings of the tool)."),
     "resource_link_invalid": _r(400, "rejected", "The launch does not name the link it came from.", "Ask the LMS vendor."),

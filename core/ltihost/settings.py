@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     )
     launch_rows_per_minute: int = Field(default=600, description="Refused launches stored per registration and minute.")
     login_rows_per_minute: int = Field(default=60, description="Refused logins stored per minute.")
-    api_rate_per_minute: int = Field(default=6000, description="Exchanges per API key and minute.")
+    api_rate_per_minute: int = Field(default=6000, description="Calls per API key and minute; lists are read at 600.")
     attempt_days: int = Field(
         default=90, ge=1, le=36_500, description="Days for which refused and waiting launches and logins are kept."
     )

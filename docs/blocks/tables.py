@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Table
 
 from docs.blocks.markdown import code, table
-from ltihost.store.tables import Base, Owned, Routed, Shared
+from ltihost.store.base import Routed
+from ltihost.store.tables import Base, Owned, Shared
 
 _KINDS = (
     (Routed, "looked up before the tenant is known"),

@@ -31,8 +31,11 @@ BEFORE = (
     "app create former --name Former --launch-url https://former.example/launch",
     "registration create --app former --plugin moodle --issuer https://moodle.example --client-id 1",
 )
-#: Commands that do not end, reach the internet, or have tests of their own in this folder.
-ELSEWHERE = ("serve", "demo", "registration check", "plugin enable acme", "check")
+#: Commands that do not end, reach the internet or an LMS, name what only a launch makes, or have tests of their own.
+ELSEWHERE = (
+    "serve", "worker", "demo", "registration check", "plugin enable acme", "check", "deployment origins", "grade show",
+    "grade replay DELIVERY", "roster sync", "roster approve",
+)  # fmt: skip
 PAGES = [page for page in documentation() if page.parent.name != "adr" and page.name not in ("tutorial.md", "cli.md")]
 
 

@@ -323,6 +323,11 @@ async def test_a_place_that_no_event_has_is_no_cursor(desk: Desk, place: list[An
     assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid")
 
 
+@pytest.mark.parametrize("path", ["/deliveries/%00", "/line-items/%00/deliveries"])
+async def test_an_id_that_no_database_can_hold_is_unknown(desk: Desk, path: str) -> None:
+    assert (await desk.call("GET", path)).status_code == 404
+
+
 async def test_capabilities_come_from_what_was_granted(desk: Desk) -> None:
     found = await desk.call("GET", f"/capabilities/{desk.rig.registration.id}")
     assert found.status_code == 200

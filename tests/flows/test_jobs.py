@@ -198,11 +198,12 @@ async def test_one_that_takes_long_keeps_no_other_waiting(bench: Bench, monkeypa
     """A slow LMS has its time; what another tenant wishes meanwhile is done beside it."""
     monkeypatch.setattr("ltihost.flows.jobs.SLOW_SECONDS", 0.02)
     begun: list[str] = []
-    released, done = asyncio.Event(), asyncio.Event()
+    started, released, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(host: Host, job: Job) -> Verdict:
         begun.append(job.object_id)
         if job.object_id == "x":
+            started.set()
             await released.wait()
         else:
             done.set()
@@ -210,8 +211,7 @@ async def test_one_that_takes_long_keeps_no_other_waiting(bench: Bench, monkeypa
 
     bench.runner.register("test", work)
     working = asyncio.create_task(bench.runner.work_once())
-    while not begun:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(started.wait(), 5)
     await bench.put("quick")
     await asyncio.wait_for(done.wait(), 5)
     released.set()

@@ -57,6 +57,7 @@ async def test_pages_filters_and_who_left(course: Course, platform: Platform) ->
     platform.members = platform.members[1:]
     await course.sync()
     assert len((await members(course))["data"]) == 3  # the teacher, s1 and s2
+    assert len((await members(course, active="any"))["data"]) == 4
     gone = (await members(course, active=False))["data"]
     assert [row["subject"] for row in gone] == ["s0"]
     assert gone[0]["left_at"] is not None

@@ -327,6 +327,37 @@ async def test_a_link_whose_members_never_end_is_given_up(
     assert caught.value.code == "timeout"
 
 
+async def test_who_left_after_a_run_that_broke_off_is_noticed_by_the_next(
+    course: Course, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.members = [person("s1"), person("s2")]
+    await course.sync()
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise Conflict("broken_off", "The process went away between two slices.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(roster, "AT_ONCE", 1)
+        patched.setattr(rosters, "finish", fail)
+        with pytest.raises(Conflict):
+            await course.sync()
+    platform.members = [person("s2")]
+    done = await course.sync()
+    assert done.change is not None
+    assert len(done.change.removed) == 1
+
+
+async def test_rosters_that_are_switched_off_are_not_read(course: Course, platform: Platform) -> None:
+    await roster.wish(course.rig.host, course.rig.tenant.id, course.context_id)
+    await course.rig.set(course.rig.registration.id, nrps="no")
+    runner = JobRunner(course.rig.host)
+    runner.register(roster.JOB, roster.do)
+    assert await runner.work_once() == 1
+    assert await roster.schedule(course.rig.host) == 0
+    assert await course.run(jobs.listed) == []
+    assert platform.asked == []
+
+
 async def test_a_roster_that_is_gone_is_no_fault_of_the_job(course: Course) -> None:
     def forget(session: Session) -> None:
         from ltihost.store.service_tables import ContextServices

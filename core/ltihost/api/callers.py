@@ -20,6 +20,7 @@ from ltihost.host import Host
 from ltihost.store import audit
 from ltihost.store.applications import parse_key
 from ltihost.store.hot import ApiKey
+from ltihost.store.hot_values import findable
 from ltihost.store.ownership import Kind, tenant_of_object
 
 _bearer = HTTPBearer(
@@ -36,7 +37,9 @@ Caller = Callable[..., Awaitable[ApiKey]]
 
 async def tenant_for(host: Host, key: ApiKey, kind: Kind, object_id: str) -> str:
     """The tenant that has this object of the caller's application. Answers 404 when there is none that it may see."""
-    tenant_id = await host.database.run_lookup(tenant_of_object, kind, object_id, key.application_id, key.tenant_id)
+    tenant_id = None
+    if findable(object_id):
+        tenant_id = await host.database.run_lookup(tenant_of_object, kind, object_id, key.application_id, key.tenant_id)
     if tenant_id is None:
         raise ApiError(404, f"{kind}_unknown", f"There is no such {kind.replace('_', ' ')}.")
     return tenant_id

@@ -106,7 +106,7 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
     async def members(
         id: str,  # noqa: A002 - the path's name
         role: RoleName | None = None,
-        active: bool | None = True,
+        active: bool | Literal["any"] = True,
         resource_link: Annotated[
             str | None, Query(description="Ask the LMS now who may use this link; one page, nothing is stored.")
         ] = None,
@@ -114,7 +114,7 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
         limit: Limit = 100,
         key: ApiKey = reader,
     ) -> Response:
-        """Those who launched and those whom the LMS listed. Without `active` only those who are members now."""
+        """Those who launched and those whom the LMS listed: members now, or with `active` false or `any` also who left."""
         tenant_id = await callers.tenant_for(key, "context", id)
         release = await host.database.run(tenant_id, _release, key.application_id)
         if resource_link is not None:
@@ -123,7 +123,7 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
         else:
             place = read_cursor(cursor, str)
             found = await host.database.run(
-                tenant_id, roster_queries.members, id, role=role, active=active,
+                tenant_id, roster_queries.members, id, role=role, active=None if active == "any" else active,
                 after=place[0] if place else "", limit=limit + 1,
             )  # fmt: skip
             data = [_stored(user, membership, release) for user, membership in found[:limit]]

@@ -14,6 +14,7 @@ from ltihost.commands.operator import TenantNeeded, TenantOption, actor, operate
 from ltihost.commands.output import AsJson
 from ltihost.errors import Invalid, NotFound
 from ltihost.plugins.loader import LoadedPlugin, Plugins, load_plugins
+from ltihost.plugins.watchdog import plugins_at_fault
 from ltihost.registration_values import split_values
 from ltihost.settings import load_settings
 from ltihost.store import tenants
@@ -25,7 +26,8 @@ _MASK = "********"
 
 def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
     """List the plugins of this host; with --tenant also what the organisation switched on."""
-    plugins = load_plugins(load_settings().plugins)
+    settings = load_settings()
+    plugins = load_plugins(settings.plugins, at_fault=plugins_at_fault(settings.plugin_faults_file))
     switches = {switch.key: switch for switch in operate(_switches, tenant)} if tenant else None
     if as_json:
         output.document([*_loaded_json(plugins, switches), *_refused_json(plugins, switches)])

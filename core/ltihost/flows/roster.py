@@ -248,6 +248,9 @@ async def do(host: Host, job: Job) -> Verdict:
         if error.code == "roster_sync_running":
             return Later(host.clock() + RUNNING_SECONDS, error.code, counted=False)
         return Done()  # the LMS offers no roster any more; its next launch says so if it does
+    except ServiceFailed as error:
+        if error.code != "roster_off":
+            raise
     return Done()
 
 

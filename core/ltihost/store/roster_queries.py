@@ -36,8 +36,10 @@ def due(session: Session, *, synced_before: float, seen_after: float, limit: int
     query = (
         select(tables.Context)
         .join(ContextServices, ContextServices.context_id == tables.Context.id)
+        .join(tables.Registration, tables.Registration.id == tables.Context.registration_id)
         .outerjoin(Roster, Roster.context_id == tables.Context.id)
         .where(
+            tables.Registration.nrps,
             ContextServices.memberships_url.is_not(None),
             tables.Context.last_seen_at > seen_after,
             func.coalesce(Roster.synced_at, 0.0) < synced_before,

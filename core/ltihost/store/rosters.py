@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, NotFound
@@ -98,9 +98,13 @@ def begin(session: Session, context_id: str, now: float) -> Sync:
     )  # fmt: skip
     session.add(run)
     session.flush()
+    # A run that broke off between two slices has stamped some: by an equal number they would pass for listed now.
+    stamped = session.scalar(
+        select(func.max(tables.Membership.generation)).where(tables.Membership.context_id == context_id)
+    )
     return Sync(
         run.id, where.tenant_id, context_id, where.lms_id, where.registration_id, where.deployment_id,
-        known.generation + 1, urls,
+        max(known.generation, stamped or 0) + 1, urls,
     )  # fmt: skip
 
 

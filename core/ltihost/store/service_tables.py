@@ -204,7 +204,7 @@ class DeliveryTry(Owned, Base):
 
 
 class PlatformHealth(Owned, Base):
-    """The breaker of one kind of service (score, token, roster, line_item) of one platform, shared by all workers."""
+    """The breaker of one platform for scores (`kind` score), shared by all workers."""
 
     __tablename__ = "platform_health"
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), primary_key=True)

@@ -212,7 +212,7 @@ class ScoreRunner:
         elif verdict.code == LineItemGone().code and claim.line_item.url is not None:
             await self._report_lost(claim)
         if settled.event in ("grade.delivered", "grade.failed") and settled.delivery and binding:
-            log.info("grade.settled", delivery=claim.slot_id, state=settled.delivery.state, code=verdict.code)
+            log.info("grade.settled", delivery=claim.slot_id, became=settled.delivery.state, code=verdict.code)
             await self._host.calls.grade_settled(settled.delivery, binding)
 
     async def _report_lost(self, claim: Claim) -> None:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from ltihost.errors import Invalid, NotFound
 from ltihost.host import Host
@@ -47,6 +47,7 @@ Number = Annotated[
     BeforeValidator(_is_number),
     Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False),
     AfterValidator(_without_sign_of_zero),
+    WithJsonSchema({"type": "number", "minimum": 0}),
 ]
 
 

@@ -79,9 +79,7 @@ class Acceptance:
             launch = await admit_reviewer(self.host, launch, self._adapter(binding), token.claims)
         stored, code = await self._accept(launch, message, token, state, attempt)
         await self.services.keep(stored)
-        return HandOver(
-            with_query(target, f"code={code}"), code, BackgroundTask(self._afterwards, stored, item)
-        )
+        return HandOver(with_query(target, f"code={code}"), code, BackgroundTask(self._afterwards, stored, item))
 
     async def _afterwards(self, launch: Launch, item: Known | None) -> None:
         """What the person need not wait for."""
