@@ -126,7 +126,8 @@ def _paused(row: Row, now: float) -> float:
     """What a slot waits beyond its time (for a breaker, a pause, a free worker) does not count against it."""
     if row["first_failed_at"] is None or row["state"] == "leased":
         return float(row["paused_seconds"])
-    return float(row["paused_seconds"] + max(0.0, now - row["due_at"]))
+    since = row["updated_at"] if row["state"] == "waiting_enrolment" else row["due_at"]
+    return float(row["paused_seconds"] + max(0.0, now - since))
 
 
 def _line_item(row: Row) -> LineItem:

@@ -29,13 +29,15 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING object_id
 """
 _PLACE = """
 SELECT l.registration_id, l.deployment_id, l.policy, l.override_policy, l.extra_credit, l.state, l.url, l.maximum,
-       m.role, m.roles, m.source, m.active, m.generation, r.generation AS newest
+       m.role, m.roles, m.source, m.active, m.left_at
   FROM line_items l
   LEFT JOIN users u ON u.tenant_id = l.tenant_id AND u.id = $4 AND u.registration_id = l.registration_id
   LEFT JOIN memberships m ON m.tenant_id = l.tenant_id AND m.context_id = l.context_id AND m.user_id = u.id
-  LEFT JOIN rosters r ON r.tenant_id = l.tenant_id AND r.context_id = l.context_id
  WHERE l.tenant_id = $1 AND l.id = $2 AND l.application_id = $3 AND l.state NOT IN ('deleting', 'deleted')
 """
+#: For a line item that is not ready: its job may be about to say that it is, and to wake the scores that it sees. So
+#: either it waits for this one, or this one hears of it. The line item comes before its slots, as in the jobs.
+_UNMOVED = " FOR SHARE OF l"
 _SLOT = "SELECT * FROM grade_slots WHERE tenant_id = $1 AND line_item_id = $2 AND user_id = $3 FOR UPDATE"
 _SLOT_BY_ID = "SELECT * FROM grade_slots WHERE tenant_id = $1 AND id = $2"
 _NEW_SLOT = """
@@ -148,7 +150,10 @@ def _placed(intake: Intake) -> Script[tuple[Intake, Row]]:
     """The line item with what is known of the person there, and the intake with the line item's maximum where the score
     names none. Raises NotFound and Invalid."""
     posted = intake.posted
-    rows = yield _PLACE, (intake.tenant_id, intake.line_item_id, intake.application_id, posted.user_id)
+    key = (intake.tenant_id, intake.line_item_id, intake.application_id, posted.user_id)
+    rows = yield _PLACE, key
+    if rows and not _is_ready(rows[0]):
+        rows = yield _PLACE + _UNMOVED, key
     if not rows:
         raise NotFound("line_item_unknown", "The application has no such line item.")
     place = rows[0]
@@ -165,11 +170,13 @@ def _placed(intake: Intake) -> Script[tuple[Intake, Row]]:
 
 
 def _is_learner(place: Row) -> bool:
-    """Whether the person launched into the context, or is on its newest roster, and is graded there."""
+    """Whether the person launched into the context, or is on its newest roster, and is graded there.
+
+    Who left the roster has `left_at`, until a launch brings them back.
+    """
     if place["role"] is None:
         return False
-    on_roster = place["active"] and place["generation"] == place["newest"]
-    if place["source"] != "launch" and not on_roster:
+    if place["source"] != "launch" and (not place["active"] or place["left_at"] is not None):
         return False
     return place["role"] in _LEARNERS or any(
         role.scope == "context" and role.role in _LEARNERS for role in read_roles(orjson.loads(place["roles"]))
@@ -226,15 +233,18 @@ def _audit_values(intake: Intake, slot_id: str, fact: Fact, now: float) -> Seque
 def _moved(slot: Row, place: Row, now: float) -> dict[str, Any]:
     """The slot after something new should stand there. One that backs off goes on doing so."""
     moved = dict(slot) | {"updated_at": now}
-    ready = place["state"] == "ready" and place["url"] is not None
     if _goes_on(slot, place):
         # Two timestamps of a slot are a second apart, and none lies ahead.
         fresh = {"due_at": max(now, slot["last_second"] + 1.0), "tries": 0, "stale_tries": 0, "first_failed_at": None}
         moved |= fresh | {"state": "pending", "code": None, "note": None, "paused_seconds": 0.0}
-        if not ready:
+        if not _is_ready(place):
             gone = place["state"] == "gone"
             moved |= {"state": "blocked", "due_at": NEVER, "code": "line_item_gone" if gone else "line_item_pending"}
     return moved
+
+
+def _is_ready(place: Row) -> bool:
+    return place["state"] == "ready" and place["url"] is not None
 
 
 def _goes_on(slot: Row, place: Row) -> bool:

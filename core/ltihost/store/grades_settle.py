@@ -123,6 +123,8 @@ def _after(slot: Row, claim: Claim, verdict: Verdict, box: SecretBox, now: float
         return after | {"state": "pending"}
     if verdict.end == "dead":
         return after | _dead(slot, claim, verdict, now)
+    if verdict.end == "blocked":  # for a reason outside of it: tries and horizon begin when that is cleared
+        after |= {"tries": 0, "stale_tries": 0, "first_failed_at": None, "paused_seconds": 0.0}
     return after | {"state": verdict.end}
 
 

@@ -47,7 +47,7 @@ Script = Generator[Statement, list[Row], T]
 #: What makes a script, given the time of the database's clock: of all hosts' clocks it is the one that they share.
 Written = Callable[[float], Script[T]]
 
-_LOCKS = re.compile(r"\s+FOR UPDATE( OF \w+)?( SKIP LOCKED)?")
+_LOCKS = re.compile(r"\s+FOR (?:UPDATE|SHARE)(?: OF \w+)?(?: SKIP LOCKED)?")
 _BEGIN = "SELECT set_config('app.tenant', $1, true), extract(epoch FROM clock_timestamp())::float8"
 
 

@@ -109,7 +109,13 @@ class GradeSlot(Owned, Base):
         CheckConstraint("confirmed_rev <= sent_rev AND sent_rev <= desired_rev", name="revisions"),
         Index("ix_grade_slots_due", "tenant_id", "registration_id", "due_at", **partly(AWAKE)),
         Index("ix_grade_slots_leased", "tenant_id", "registration_id", **partly("state = 'leased'")),
-        Index("ix_grade_slots_state", "tenant_id", "state"),
+        # Only what people look for: a database without statistics would take it for look-ups by key.
+        Index(
+            "ix_grade_slots_trouble",
+            "tenant_id",
+            "state",
+            **partly("state IN ('blocked', 'waiting_enrolment', 'conflict', 'dead')"),
+        ),
         {"postgresql_with": {"fillfactor": 80}},
     )
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -152,20 +152,11 @@ async def test_an_instructor_who_learns_too_is_graded(book: Book) -> None:
     assert (await book.take(user_id=both)).due
 
 
-@pytest.mark.parametrize(
-    ("active", "generation", "newest", "known"), [(True, 3, 3, True), (False, 3, 3, False), (True, 2, 3, False)]
-)
-async def test_of_a_roster_the_newest_generation_counts(
-    book: Book, active: bool, generation: int, newest: int, known: bool
+@pytest.mark.parametrize(("active", "left_at", "known"), [(True, None, True), (False, None, False), (True, 5.0, False)])
+async def test_of_a_roster_those_count_who_did_not_leave(
+    book: Book, active: bool, left_at: float | None, known: bool
 ) -> None:
-    from ltihost.store.service_tables import Roster
-
-    await book.set(Membership, source="roster", active=active, generation=generation)
-    await book.db.run_host(
-        lambda session: session.add(
-            Roster(tenant_id=book.tenant_id, context_id=book.context_id, generation=newest, members=1)
-        )
-    )
+    await book.set(Membership, source="roster", active=active, generation=3, left_at=left_at)
     if known:
         assert (await book.take()).due
     else:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -155,6 +155,7 @@ async def kill_hosts(rig: Rig, settings: Settings, *, kills: int, posts: int) ->
         applications.create_key, rig.book.world.application, scopes=("grades:write",), actor=ACTOR
     )
     taken: dict[int, str] = {}
+    answered: list[int] = []
 
     async def post(http: httpx2.AsyncClient, number: int) -> None:
         body = {"user_id": rig.book.learners[number % 10], "given": 1, "maximum": 10, "attempt": number + 1}
@@ -163,6 +164,7 @@ async def kill_hosts(rig: Rig, settings: Settings, *, kills: int, posts: int) ->
             answer = await http.post(f"/api/v1/line-items/{rig.book.line_item_id}/scores", json=body, headers=headers)
             if answer.status_code == 202:
                 delivery = answer.json()["delivery"]["id"]
+                answered.append(number)
                 assert taken.setdefault(number, delivery) == delivery
 
     for kill in range(kills + 1):
@@ -172,15 +174,23 @@ async def kill_hosts(rig: Rig, settings: Settings, *, kills: int, posts: int) ->
         await host.start()
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             await answers(http)
+            answered.clear()
             sending = asyncio.gather(*(post(http, number) for number in range(posts)))
             if kill < kills:
-                await until(lambda sent=sending: bool(taken) or sent.done())  # type: ignore[misc]
+                await until(lambda sent=sending: bool(answered) or sent.done())  # type: ignore[misc]
                 await host.end()
             await sending
+            if kill == kills:  # a client that got no answer repeats until it has one
+                await asyncio.wait_for(_until_all(lambda number, http=http: post(http, number), posts, taken), 300)  # type: ignore[misc]
         await host.end()
     assert len(taken) == posts
     events = await rig.book.rows(GradeEvent)
     assert sorted(event.attempt for event in events) == list(range(1, posts + 1))
+
+
+async def _until_all(post: Callable[[int], Awaitable[None]], posts: int, taken: Mapping[int, str]) -> None:
+    while missing := [number for number in range(posts) if number not in taken]:
+        await asyncio.gather(*(post(number) for number in missing[:200]))
 
 
 async def until(holds: Callable[[], bool]) -> None:

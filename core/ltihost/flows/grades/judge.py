@@ -73,9 +73,8 @@ def judge(
             asked = None if after is None else asked_delay(after)
             sign = PlatformSign("throttled" if throttled else "refused", code, asked, went_through)
             return within_horizon(claim, Verdict("retry", code, counts=False, platform=sign))
-        case LineItemGone(code):
-            return Verdict("blocked", code, after=NEVER, platform=_UP)
-        case NeedsAttention(code):
+        case LineItemGone(code) | NeedsAttention(code):
+            # Looked at daily too: whoever should have told that the column is gone, or back, may have died before.
             return Verdict("blocked", code, after=spread(WAITING_SECONDS, 0.9, 1.0), platform=_UP)
         case WaitForEnrolment(code):
             return _awaiting(claim, code)

@@ -326,7 +326,14 @@ def upgrade() -> None:
     op.create_index('ix_grade_slots_due', 'grade_slots', ['tenant_id', 'registration_id', 'due_at'], unique=False, sqlite_where=awake, postgresql_where=awake)
     leased = sa.text("state = 'leased'")
     op.create_index('ix_grade_slots_leased', 'grade_slots', ['tenant_id', 'registration_id'], unique=False, sqlite_where=leased, postgresql_where=leased)
-    op.create_index('ix_grade_slots_state', 'grade_slots', ['tenant_id', 'state'], unique=False)
+    op.create_index(
+        "ix_grade_slots_trouble",
+        "grade_slots",
+        ["tenant_id", "state"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('blocked', 'waiting_enrolment', 'conflict', 'dead')"),
+        postgresql_where=sa.text("state IN ('blocked', 'waiting_enrolment', 'conflict', 'dead')"),
+    )
     op.create_table('lms_results',
     sa.Column('tenant_id', sa.Text(), nullable=False),
     sa.Column('line_item_id', sa.Text(), nullable=False),
