@@ -91,30 +91,32 @@ class _Framed(Starlette):
 @contextlib.asynccontextmanager
 async def _lifespan(host: Host, *, work: bool) -> AsyncIterator[None]:
     await host.open()
-    keeper = asyncio.create_task(_tend(host))
     stop = asyncio.Event()
+    keeper = asyncio.create_task(_tend(host, stop))
     worker = asyncio.gather(*([make_worker(host).run(stop)] if work else []))
     try:
         yield
     finally:
         stop.set()
         await worker
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        await keeper
         await host.close()
 
 
-async def _tend(host: Host) -> None:
-    """Prune what expired and seal the audit trail, for ever. A failure is logged and tried again."""
-    while True:
+async def _tend(host: Host, stop: asyncio.Event) -> None:
+    """Prune what expired and seal the audit trail until told to stop. A failure is logged and tried again.
+
+    It is not cancelled: a connection that is cut off in the middle of a statement is lost.
+    """
+    while not stop.is_set():
         try:
             await host.database.tend(host.clock())
         except LtihostError as error:
             log.warning("tend.failed", code=error.code)
         except Exception as error:
             log.error("tend.failed", exc_info=error)
-        await asyncio.sleep(TEND_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TEND_SECONDS)
 
 
 async def _busy(_: Request, error: Exception) -> Response:
