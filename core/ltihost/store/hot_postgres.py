@@ -78,7 +78,11 @@ class PostgresHotPath:
         """A connection that calls `heard` at each announcement until it is closed."""
         with driver_errors():
             connection = await connect(self._dsn)
-            await connection.add_listener(CHANNEL, lambda *_: heard())
+            try:
+                await connection.add_listener(CHANNEL, lambda *_: heard())
+            except BaseException:  # told to stop in between: nobody else knows of the connection
+                connection.terminate()
+                raise
             return connection
 
     async def route(self, registration_id: str) -> Route | None:
