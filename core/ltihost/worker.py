@@ -61,8 +61,8 @@ class Worker:
         schedules: Sequence[Schedule] = (),
     ) -> None:  # fmt: skip
         self._host = host
-        self._news = host.database.work.subscribe()
-        self._job_news = host.database.work.subscribe()
+        self._news = host.database.work.subscribe("scores")
+        self._job_news = host.database.work.subscribe("jobs")
         self.scores = scores or ScoreRunner(host, progress=self._news.set)
         self._jobs = jobs
         self._schedules = schedules
@@ -86,8 +86,8 @@ class Worker:
             for task in (*ending, *lasting):
                 task.cancel()
             await asyncio.gather(*ending, *lasting, return_exceptions=True)
-            self._host.database.work.unsubscribe(self._news)
-            self._host.database.work.unsubscribe(self._job_news)
+            self._host.database.work.unsubscribe("scores", self._news)
+            self._host.database.work.unsubscribe("jobs", self._job_news)
 
     async def _deliver(self) -> None:
         while not self._stop.is_set():

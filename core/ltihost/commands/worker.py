@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import uvloop
+
 from ltihost.commands import output
 from ltihost.commands.operator import make_ready
 from ltihost.host import Host
@@ -19,7 +21,7 @@ def worker() -> None:
     """
     settings = load_settings()
     configure_logs()
-    asyncio.run(_work(settings))
+    uvloop.run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:

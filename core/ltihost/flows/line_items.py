@@ -43,13 +43,13 @@ class LineItemFlow:
     async def want(self, host: Host, tenant_id: str, resource_link_id: str, wish: Wish) -> tuple[Row, bool]:
         """Step 1: the line item, and whether it is new. Raises NotFound and Conflict."""
         answer = await host.database.run(tenant_id, line_items.want, resource_link_id, wish, host.clock())
-        host.database.work.give()
+        host.database.work.give("jobs")
         return answer
 
     async def change(self, host: Host, tenant_id: str, line_item_id: str, changes: Mapping[str, Any]) -> Row:
         """See `line_items.change`."""
         row = await host.database.run(tenant_id, line_items.change, line_item_id, changes, host.clock())
-        host.database.work.give()
+        host.database.work.give("jobs")
         return row
 
     async def delete(self, host: Host, tenant_id: str, line_item_id: str, *, force: bool, actor: str) -> Row:
@@ -57,7 +57,7 @@ class LineItemFlow:
         row = await host.database.run(
             tenant_id, line_items.delete, line_item_id, force=force, actor=actor, now=host.clock()
         )
-        host.database.work.give()
+        host.database.work.give("jobs")
         return row
 
     async def work(self, host: Host, job: Job) -> Verdict:
@@ -69,6 +69,7 @@ class LineItemFlow:
         except ServiceFailed as failed:
             await host.database.run(job.tenant_id, line_item_sync.waits, job.object_id, failed.code, host.clock())
             raise
+        host.database.work.give("scores")  # those that waited for the column
         return Done()
 
     async def bury(self, host: Host, job: Job, code: str) -> None:

@@ -189,10 +189,12 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim brought; `again` are the seconds after which pacing lets more through (None: nothing is held)."""
+    """What a claim brought. `more`: there may be more than was asked for, or than may be under way at once. `again` are
+    the seconds after which pacing lets more through (None: nothing is held)."""
 
     claims: tuple[Claim, ...] = ()
     again: float | None = None
+    more: bool = False
 
 
 class GradeStore(Protocol):
@@ -208,8 +210,8 @@ class GradeStore(Protocol):
     async def due(self, limit: int = 64) -> Sequence[Platform]:
         """The platforms that have something due and are not left alone at the moment, the longest waiting first."""
 
-    async def claim(self, platform: Platform, *, owner: str, most: int, at_once: int = AT_ONCE) -> Claimed:
-        """Lease what is due on a platform, the oldest first: no more than `at_once`, and no more than bring the slots
+    async def claim(self, platform: Platform, *, owner: str, most: int) -> Claimed:
+        """Lease what is due on a platform, the oldest first: no more than AT_ONCE, and no more than bring the slots
         that all workers have leased there to `most`."""
 
     async def settle(self, settled: Sequence[tuple[Claim, Verdict]]) -> Sequence[Settled]:

@@ -12,7 +12,7 @@ from ltihost.breaker import admit, next_token, spent
 from ltihost.service_records import LineItem, Score, SentScore, ServiceUrls
 from ltihost.store import health
 from ltihost.store.crypto import Place, SecretBox
-from ltihost.store.grades import Claim, Claimed, Platform
+from ltihost.store.grades import AT_ONCE, Claim, Claimed, Platform
 from ltihost.store.grades_intake import comment_place, number
 from ltihost.store.ids import new_id
 from ltihost.store.script import Either, Many, Row, Script
@@ -64,17 +64,16 @@ def due(limit: int, now: float) -> Script[list[Platform]]:
     return [Platform(row["tenant_id"], row["registration_id"]) for row in rows]
 
 
-def claim(
-    platform: Platform, box: SecretBox, *, owner: str, most: int, at_once: int, lease: float, now: float
-) -> Script[Claimed]:
+def claim(platform: Platform, box: SecretBox, *, owner: str, most: int, lease: float, now: float) -> Script[Claimed]:
     """See `grades.GradeStore.claim`."""
     key = (platform.tenant_id, platform.registration_id, "score")
     known = yield from health.read(key)
     leased = yield _LEASED, (*key[:2], now)
     admitted, breaker = admit(known, now, busy=leased[0]["busy"], most=most)
     rows: Sequence[Row] = ()
-    if admitted:
-        rows = yield _SLOTS, (*key[:2], now, int(now), min(admitted, at_once))
+    limit = min(admitted, AT_ONCE)
+    if limit:
+        rows = yield _SLOTS, (*key[:2], now, int(now), limit)
     claims = [_claim(platform, row, box, now) for row in rows]
     if claims:
         yield Many(_LEASE, [_lease_values(claim, owner, now + lease) for claim in claims])
@@ -82,7 +81,7 @@ def claim(
     breaker = spent(breaker, len(claims))
     if breaker != known:
         yield from health.write(key, breaker, now)
-    return Claimed(tuple(claims), next_token(breaker, now))
+    return Claimed(tuple(claims), next_token(breaker, now), more=len(claims) == limit)
 
 
 def _claim(platform: Platform, row: Row, box: SecretBox, now: float) -> Claim:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ltihost.store import grades_claim, grades_intake, grades_settle
 from ltihost.store.database import Database
-from ltihost.store.grades import AT_ONCE, LEASE_SECONDS, Claim, Claimed, Intake, Platform, Settled, Taken, Verdict
+from ltihost.store.grades import LEASE_SECONDS, Claim, Claimed, Intake, Platform, Settled, Taken, Verdict
 
 
 class Grades:
@@ -26,20 +26,20 @@ class Grades:
             intake.tenant_id, lambda now: grades_intake.take(intake, box, self._now(now))
         )
         if taken.due:
-            self._database.work.give()
+            self._database.work.give("scores")
         return taken
 
     async def due(self, limit: int = 64) -> Sequence[Platform]:
         """See `GradeStore.due`."""
         return await self._database.transact("", lambda now: grades_claim.due(limit, self._now(now)))
 
-    async def claim(self, platform: Platform, *, owner: str, most: int, at_once: int = AT_ONCE) -> Claimed:
+    async def claim(self, platform: Platform, *, owner: str, most: int) -> Claimed:
         """See `GradeStore.claim`."""
         box = self._database.box
         return await self._database.transact(
             platform.tenant_id,
             lambda now: grades_claim.claim(
-                platform, box, owner=owner, most=most, at_once=at_once, lease=self._lease, now=self._now(now)
+                platform, box, owner=owner, most=most, lease=self._lease, now=self._now(now)
             ),
         )
 

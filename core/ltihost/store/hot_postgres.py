@@ -70,16 +70,16 @@ class PostgresHotPath:
             async with self._pool.acquire() as connection:
                 return await run_postgres(connection, tenant_id, written)
 
-    async def announce_work(self) -> None:
-        """Tell the workers of other processes that there is something to do."""
-        await self._value("SELECT pg_notify($1, '')", CHANNEL)
+    async def announce_work(self, kind: str) -> None:
+        """Tell the workers of other processes that there is something of this kind to do."""
+        await self._value("SELECT pg_notify($1, $2)", CHANNEL, kind)
 
-    async def listen(self, heard: Callable[[], None]) -> asyncpg.Connection:
+    async def listen(self, heard: Callable[[str], None]) -> asyncpg.Connection:
         """A connection that calls `heard` at each announcement until it is closed."""
         with driver_errors():
             connection = await connect(self._dsn)
             try:
-                await connection.add_listener(CHANNEL, lambda *_: heard())
+                await connection.add_listener(CHANNEL, lambda *said: heard(said[-1]))
             except BaseException:  # told to stop in between: nobody else knows of the connection
                 connection.terminate()
                 raise

@@ -23,7 +23,8 @@ SERVER_SETTINGS = {
     "search_path": "public",
     "lock_timeout": "5s",
     "statement_timeout": "10s",
-    "idle_in_transaction_session_timeout": "60s",
+    # A process that is frozen inside a transaction holds rows: others get them back in this time.
+    "idle_in_transaction_session_timeout": "10s",
 }
 
 

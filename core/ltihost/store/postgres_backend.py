@@ -74,11 +74,11 @@ class PostgresBackend:
     async def transact(self, tenant_id: str, written: Written[T]) -> T:
         return await self.hot.transact(tenant_id, written)
 
-    async def announce_work(self) -> None:
-        await self.hot.announce_work()
+    async def announce_work(self, kind: str) -> None:
+        await self.hot.announce_work(kind)
 
     @contextlib.asynccontextmanager
-    async def listening(self, heard: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+    async def listening(self, heard: Callable[[str], None]) -> AsyncIterator[asyncio.Event]:
         connection, lost = await self.hot.listen(heard), asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:

@@ -61,11 +61,11 @@ class SqliteBackend:
     async def transact(self, tenant_id: str, written: Written[T]) -> T:
         return await self.hot.transact(tenant_id, written)
 
-    async def announce_work(self) -> None:
+    async def announce_work(self, kind: str) -> None:
         """Other processes look by themselves: a file calls nobody."""
 
     @contextlib.asynccontextmanager
-    async def listening(self, heard: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+    async def listening(self, heard: Callable[[str], None]) -> AsyncIterator[asyncio.Event]:
         yield asyncio.Event()
 
     async def ping(self) -> None:

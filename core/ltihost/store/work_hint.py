@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Literal, get_args
 
 import structlog
 
@@ -13,34 +14,36 @@ log = structlog.get_logger()
 #: PostgreSQL's name for it.
 CHANNEL = "ltihost_work"
 
+Kind = Literal["scores", "jobs"]
+
 
 class WorkHint:
     """Tells those who wait in this process, and through `tell` those in others."""
 
-    def __init__(self, tell: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, tell: Callable[[str], Awaitable[None]]) -> None:
         self._tell = tell
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[str, set[asyncio.Event]] = {kind: set() for kind in get_args(Kind)}
         self._telling: asyncio.Task[None] | None = None
-        self._again = False
+        self._untold: set[Kind] = set()
 
-    def subscribe(self) -> asyncio.Event:
-        """An event that every hint sets; who waits for it clears it before looking for work."""
+    def subscribe(self, kind: Kind) -> asyncio.Event:
+        """An event that every hint of this kind sets; who waits for it clears it before looking for work."""
         event = asyncio.Event()
-        self._waiting.add(event)
+        self._waiting[kind].add(event)
         return event
 
-    def unsubscribe(self, event: asyncio.Event) -> None:
-        self._waiting.discard(event)
+    def unsubscribe(self, kind: Kind, event: asyncio.Event) -> None:
+        self._waiting[kind].discard(event)
 
-    def heard(self) -> None:
+    def heard(self, kind: str) -> None:
         """There may be work: said by another process, or by `give`."""
-        for event in self._waiting:
+        for event in self._waiting.get(kind, ()):
             event.set()
 
-    def give(self) -> None:
+    def give(self, kind: Kind) -> None:
         """There is work, and it is committed. Hints that come close together leave this process as one."""
-        self.heard()
-        self._again = True
+        self.heard(kind)
+        self._untold.add(kind)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell_others())
 
@@ -49,9 +52,8 @@ class WorkHint:
             await self._telling
 
     async def _tell_others(self) -> None:
-        while self._again:
-            self._again = False
+        while self._untold:
             try:
-                await self._tell()
+                await self._tell(self._untold.pop())
             except LtihostError as error:
                 log.warning("work.not_announced", code=error.code)

@@ -9,8 +9,12 @@ from email.utils import formatdate
 
 import pytest
 
+from ltihost.flows.grades.deliver import ScoreRunner
+from ltihost.plugins.lti_adapter import LtiAdapter
 from ltihost.settings import Settings
 from ltihost.store import tenants
+from ltihost.store.grades import AT_ONCE, Claimed, Platform
+from ltihost.store.grades_store import Grades
 from tests.core.grades.support import DeliveryTry, Event, GradeSlot, LineItem, PlatformHealth
 from tests.core.store.support import ACTOR
 from tests.core.support_loopback import answer
@@ -387,3 +391,33 @@ async def test_a_clock_that_steps_back_sends_no_timestamp_twice(rig: Rig) -> Non
     await rig.deliver(after=HOUR + 2)
     first, second = rig.lms.ledger
     assert second.second > first.second
+
+
+async def test_what_is_due_is_claimed_in_portions(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each claim is a transaction, so there are far fewer than scores, and yet no lane runs dry while some are left."""
+    monkeypatch.setattr(LtiAdapter, "in_flight", 32)
+    async with gradebook(latency=0.01) as lms:
+        rig = await make_rig(settings, lms, learners=60)
+        for learner in rig.book.learners:
+            await rig.book.take(8, user_id=learner)
+        asked: list[int] = []
+        claim = Grades.claim
+
+        async def counted(self: Grades, platform: Platform, *, owner: str, most: int) -> Claimed:
+            claimed = await claim(self, platform, owner=owner, most=most)
+            asked.append(len(claimed.claims))
+            return claimed
+
+        monkeypatch.setattr(Grades, "claim", counted)
+        room = asyncio.Event()
+        runner = ScoreRunner(rig.host, progress=room.set)
+        async with asyncio.timeout(20):
+            while sum(asked) < 60:
+                room.clear()
+                if not await runner.start():
+                    await room.wait()
+        await runner.finish()
+        await rig.host.close()
+    assert len(lms.ledger) == 60
+    assert max(asked) <= AT_ONCE
+    assert len(asked) <= 20

@@ -22,7 +22,7 @@ import structlog
 from ltihost.bindings import NotBound
 from ltihost.errors import Busy, LtihostError, PluginFailed, ServiceFailed
 from ltihost.flows.grades import judge
-from ltihost.flows.grades.lane import Lane, Pair
+from ltihost.flows.grades.lane import AHEAD, Lane, Pair
 from ltihost.host import Host
 from ltihost.plugins.lti_adapter import LtiAdapter
 from ltihost.records import Binding
@@ -56,7 +56,7 @@ _UNSENT = Verdict("unsent", counts=False)
 class ScoreRunner:
     """Delivers scores. Any number may run, in one process and in many.
 
-    `terms` are for tests. `progress` is called when something was settled: there may be room for more.
+    `terms` are for tests. `progress` is called when there is room again for what may be left.
     """
 
     def __init__(
@@ -72,6 +72,8 @@ class ScoreRunner:
         self._lanes: defaultdict[Platform, Lane] = defaultdict(lambda: Lane(self._settle))
         self._room = asyncio.Semaphore(LANES)
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Whether platforms were left for later, since too much was under way.
+        self._full = False
         #: Seconds until pacing lets more through; None when it holds nothing back.
         self.again: float | None = None
 
@@ -86,11 +88,12 @@ class ScoreRunner:
     async def start(self) -> int:
         """Claim what is due and there is room for, and begin to deliver it; answers how many scores that are."""
         started, self.again = 0, None
-        for platform in await self._grades.due():
-            free = 2 * LANES - len(self._tasks)
-            if self.stopping or free <= 0:
+        self._full = not self._has_room
+        for platform in () if self._full else await self._grades.due():
+            self._full = not self._has_room
+            if self.stopping or self._full:
                 break
-            started += await self._start(platform, free)
+            started += await self._start(platform)
         return started
 
     async def finish(self) -> None:
@@ -98,12 +101,17 @@ class ScoreRunner:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _start(self, platform: Platform, free: int) -> int:
-        """As many again as may be on their way are claimed ahead, so that none waits for the database."""
+    @property
+    def _has_room(self) -> bool:
+        return len(self._tasks) <= AHEAD * LANES - AT_ONCE
+
+    async def _start(self, platform: Platform) -> int:
         lane, deadline = self._lanes[platform], time.monotonic() + self._terms.deadline
-        if lane.held >= 2 * lane.width:
+        if not lane.has_room:
+            lane.more = True
             return 0
-        claimed = await self._grades.claim(platform, owner=self._owner, most=2 * lane.width, at_once=min(free, AT_ONCE))
+        claimed = await self._grades.claim(platform, owner=self._owner, most=AHEAD * lane.width)
+        lane.more = claimed.more
         if claimed.again is not None:
             self.again = min(claimed.again, claimed.again if self.again is None else self.again)
         for claim in claimed.claims:
@@ -125,7 +133,8 @@ class ScoreRunner:
             log.exception("grade.not_settled", delivery=claim.slot_id)
         finally:
             lane.held -= 1
-            self._progress()
+            if self._has_room and (self._full or (lane.more and lane.has_room)):
+                self._progress()
 
     async def _deliver(self, lane: Lane, claim: Claim, deadline: float) -> tuple[Binding | None, Verdict]:
         async with lane.sending, self._room:

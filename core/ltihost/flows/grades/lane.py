@@ -7,10 +7,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from ltihost.store.grades import Claim, Settled, Verdict
+from ltihost.store.grades import AT_ONCE, Claim, Settled, Verdict
 
 #: Scores on their way to one platform, until its adapter says otherwise.
 WIDTH = 4
+#: So many times as many are claimed, so that none waits for the database.
+AHEAD = 2
 SETTLED_AT_ONCE = 64
 
 Pair = tuple[Claim, Verdict]
@@ -22,6 +24,8 @@ class Lane:
 
     def __init__(self, settle: Settle) -> None:
         self.held = 0
+        #: Whether the store may have more for this platform than was claimed.
+        self.more = False
         self._settle = settle
         self._width = WIDTH
         self._sending = asyncio.Semaphore(WIDTH)
@@ -33,6 +37,11 @@ class Lane:
     def width(self) -> int:
         """How many may be on their way at once."""
         return self._width
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is time to claim: in portions, since each is a transaction, but before the lane runs dry."""
+        return self.held <= max(self._width, AHEAD * self._width - AT_ONCE)
 
     def widen(self, width: int) -> None:
         """What the platform's adapter says."""
@@ -68,7 +77,9 @@ class Lane:
                 answers = await self._settle([pair for pair, _ in batch])
             except Exception as error:
                 for future in futures:
-                    future.set_exception(error)
+                    if not future.done():
+                        future.set_exception(error)
                 continue
             for future, answer in zip(futures, answers, strict=True):
-                future.set_result(answer)
+                if not future.done():  # whoever waited was cancelled, as when the worker stops
+                    future.set_result(answer)
