@@ -18,6 +18,7 @@ class BoundedHttpTools(HttpToolsProtocol):
 
     _head = 0
     _in_head = True
+    _only_head = True
     _too_slow: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -29,8 +30,9 @@ class BoundedHttpTools(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._only_head = self._in_head
         super().data_received(data)
-        if self._in_head:  # still, so all of it belonged to the head
+        if self._only_head:  # it began in the head, and did not reach its end
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self.transport.close()
@@ -40,7 +42,7 @@ class BoundedHttpTools(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._head = False, 0
+        self._in_head, self._only_head, self._head = False, False, 0
         self._stop_timer()
         super().on_headers_complete()
 

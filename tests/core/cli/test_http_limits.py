@@ -55,6 +55,20 @@ def test_an_ordinary_request_with_a_large_body_is_answered() -> None:
         ).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("size", [60_000, 70_000, 100_000, 200_000, 400_000])
+def test_a_connection_that_is_kept_answers_after_a_large_body_too(size: int) -> None:
+    """The bytes that end a body are no part of the next head, however they come."""
+    post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+    last = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    with served() as port:
+        for parts in (
+            [post + b"x" * size],
+            [post, b"x" * size],
+            [post + b"x" * (size // 2), b"x" * (size - size // 2)],
+        ):
+            assert talk(port, *parts, *parts, last).count(b"HTTP/1.1 200") == 3
+
+
 def test_a_head_without_end_is_ended() -> None:
     with served() as port:
         assert talk(port, b"GET / HTTP/1.1\r\nhost: x\r\n", *[b"x-a: " + b"x" * 10_000 + b"\r\n"] * 40) == b""
