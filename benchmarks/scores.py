@@ -133,7 +133,7 @@ def _round(ledger: Mapping[str, Any], oracle: Mapping[str, float], cpu: float, s
 
 _SCRIPTS = {
     "PyLTI1p3": [f"{PEER_ENVIRONMENT}/bin/python", f"{HERE}/peers/pylti1p3_services.py", "scores"],
-    "floor-httpx2": [sys.executable, f"{HERE}/floors/score_lanes.py", "httpx2"],
+    "floor-aiohttp": [sys.executable, f"{HERE}/floors/score_lanes.py", "aiohttp"],
     "floor-asyncio": [sys.executable, f"{HERE}/floors/score_lanes.py", "asyncio"],
 }
 TOOLS = ("host", "host (PostgreSQL)", *_SCRIPTS)

@@ -27,6 +27,7 @@ _LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json"}
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "api": api.operations,
     "api errors": api.errors,
+    "api limits": api.limits,
     "cli": commands.reference,
     "cli exit": commands.exit_statuses,
     "cookies": web.cookies,

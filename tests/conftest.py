@@ -7,6 +7,7 @@ installation are made in it: tests serve as `ltihost_app` and migrate as `ltihos
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import shutil
 import tempfile
@@ -24,9 +25,24 @@ from ltihost.store import keys
 from ltihost.store.database import Database
 from ltihost.store.migrations import migrate
 from ltihost.store.tables import Base
+from tests.once import make_once
 
 SECRET_KEY = "a test key without commas that is long enough"
 _TABLES = [*Base.metadata.tables, "alembic_version"]
+#: Modules with tests of five seconds and more.
+_LONG = {"test_cli_demo", "test_examples", "test_processes", "test_roster", "test_tutorial", "test_typed"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that at the end no worker waits for another."""
+    items.sort(key=lambda item: item.path.stem not in _LONG)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: the garbage collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,13 @@ def make_settings(database_url: str, migrate_url: str | None = None) -> Settings
         secret_key=SECRET_KEY,
         allow_networks="127.0.0.0/8",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        make_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The least that sending scores costs: 32 lanes, a token that is there, nothing stored. `score_lanes.py asyncio|httpx2`."""
+"""The least that sending scores costs: 32 lanes, a token that is there, nothing stored. `score_lanes.py asyncio|aiohttp`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx2
+import aiohttp
 import uvloop
 from actors import Browser
 from steps import obey
@@ -49,14 +49,17 @@ async def by_asyncio(order: dict[str, Any]) -> int:
             browser.close()
 
 
-async def by_httpx2(order: dict[str, Any]) -> int:
-    async with httpx2.AsyncClient(headers={"Authorization": "Bearer token", "Content-Type": MEDIA_TYPE}) as client:
+async def by_aiohttp(order: dict[str, Any]) -> int:
+    headers = {"Authorization": "Bearer token", "Content-Type": MEDIA_TYPE}
+    async with aiohttp.ClientSession(headers=headers) as session:
 
         async def post(url: str, score: dict[str, Any]) -> int:
-            return (await client.post(url, json=score)).status_code
+            async with session.post(url, json=score) as answer:
+                await answer.read()
+                return answer.status
 
         return await send(order, [post] * LANES)
 
 
-lanes = {"asyncio": by_asyncio, "httpx2": by_httpx2}[sys.argv[1]]
+lanes = {"asyncio": by_asyncio, "aiohttp": by_aiohttp}[sys.argv[1]]
 obey(lambda order: uvloop.run(lanes(order)))

@@ -18,8 +18,10 @@ from starlette.types import ASGIApp
 
 from ltihost.admin import admin_routes
 from ltihost.api import build_api
-from ltihost.asgi import BodyLimit, RequestFrame
+from ltihost.api.problems import problem
+from ltihost.asgi import CLOSING, BodyLimit, RequestFrame
 from ltihost.errors import Busy, LtihostError
+from ltihost.flows import clock as clock_flow
 from ltihost.flows import notices
 from ltihost.flows.deep_linking import DeepLinkingFlow
 from ltihost.flows.key_set import KeySetFlow
@@ -34,7 +36,15 @@ from ltihost.worker import make_worker
 
 log = structlog.get_logger()
 MAX_BODY = 262_144
+_API = "/api/v1"
 TEND_SECONDS = 5
+_FRONT = (
+    "This is an ltihost",
+    (
+        "It connects learning platforms with applications (LTI 1.3) and is up; there is nothing to press here. /readyz says whether it "
+        "takes launches. How to use it is in its documentation, which begins at docs/README.md."
+    ),
+)
 
 
 def build_app(
@@ -59,25 +69,32 @@ def build_app(
         *DeepLinkingFlow(host).routes(),
         *notices.NoticeFlow(host).routes(),
         *admin_routes(host),
-        Mount("/api/v1", build_api(host)),
+        Mount(_API, build_api(host)),
         *(
             Mount(f"/apps/{name}", MountedApplication(app, host, f"{settings.base_url}/apps/{name}"))
             for name, app in (applications or {}).items()
         ),
         *(Mount(f"/plugins/{key}", routes=list(plugin_routes)) for key, plugin_routes in host.calls.routes()),
         Mount("/static", _ImmutableFiles(directory=STATIC)),
+        Route("/", _Front(host).answer),
         Route("/healthz", _alive),
         Route("/readyz", _Readiness(host).answer),
     ]
     app = _Framed(
         routes=routes,
-        middleware=[Middleware(BodyLimit, limit=MAX_BODY, wider={notices.PATH: notices.MAX_BODY})],
+        middleware=[_body_limit()],
         exception_handlers={Busy: _busy},
         lifespan=lambda _: _lifespan(host, work=work and database_path(settings.database) is not None),
     )
     app.router.redirect_slashes = False  # such a redirect would be built from the Host header
     app.state.host = host
     return app
+
+
+def _body_limit() -> Middleware:
+    too_large = problem(413, "body_too_large", f"A body has at most {MAX_BODY:,} bytes.", CLOSING)
+    wider = {notices.PATH: notices.MAX_BODY}
+    return Middleware(BodyLimit, limit=MAX_BODY, wider=wider, refusals={f"{_API}/": too_large})
 
 
 class _Framed(Starlette):
@@ -111,6 +128,7 @@ async def _tend(host: Host, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await host.database.tend(host.clock())
+            await clock_flow.check(host)
         except LtihostError as error:
             log.warning("tend.failed", code=error.code)
         except Exception as error:
@@ -129,15 +147,25 @@ async def _alive(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
+class _Front:
+    """What somebody reads who opens the host's own address."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def answer(self, _: Request) -> Response:
+        return self._host.pages.message(None, *_FRONT)
+
+
 class _Readiness:
-    """Whether this process can take launches: its database answers. One word, no detail."""
+    """Whether this process can take launches: its database takes writes. One word, no detail."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     async def answer(self, _: Request) -> Response:
         try:
-            await self._host.database.hot.route("")
+            await self._host.database.ping()
         except LtihostError as error:
             log.warning("readyz.failed", code=error.code)
             return PlainTextResponse("database", 503, headers={"Retry-After": "5"})

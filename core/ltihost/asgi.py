@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from typing import TypeVar
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+T = TypeVar("T")
 
 _COMMON = (
     ("x-content-type-options", "nosniff"),
@@ -55,22 +59,31 @@ class RequestFrame:
 class BodyLimit:
     """Refuses bodies over `limit` bytes with 413 before anything parses them; memory never holds more.
 
-    `wider` are the limits of paths that begin so.
+    `wider` are the limits of paths that begin so, `refusals` what is answered there instead of a line of text.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, wider: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit: int,
+        wider: Mapping[str, int] | None = None,
+        refusals: Mapping[str, Response] | None = None,
+    ) -> None:
         self._app = app
         self._limit = limit
         self._wider = wider or {}
+        self._refusals = refusals or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit_of(scope["path"])
+        limit = _by_path(self._wider, scope["path"], self._limit)
+        refusal = _by_path(self._refusals, scope["path"], _TOO_LARGE)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or len(declared) > 9 or int(declared) > limit:
-            await _too_large(send)
+            await refusal(scope, receive, send)
             return
         received = 0
 
@@ -85,22 +98,17 @@ class BodyLimit:
         try:
             await self._app(scope, receive_limited, send)
         except _TooLarge:
-            await _too_large(send)
-
-    def _limit_of(self, path: str) -> int:
-        return next((limit for start, limit in self._wider.items() if path.startswith(start)), self._limit)
+            await refusal(scope, receive, send)
 
 
 class _TooLarge(BaseException):
     """Not an Exception: no handler on the way may take it for a fault of its own."""
 
 
-async def _too_large(send: Send) -> None:
-    body = b"The request is too large."
-    headers = [
-        (b"content-type", b"text/plain"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+#: What is left of the body is not read, so the connection is of no further use.
+CLOSING = {"connection": "close"}
+_TOO_LARGE = PlainTextResponse("The request is too large.", 413, headers=CLOSING)
+
+
+def _by_path(special: Mapping[str, T], path: str, otherwise: T) -> T:
+    return next((found for start, found in special.items() if path.startswith(start)), otherwise)

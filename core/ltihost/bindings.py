@@ -24,12 +24,12 @@ def bind(route: Route | None, deployment: Deployment | None, plugins: Plugins) -
     if deployment.tenant is None or deployment.application is None:
         raise NotBound("deployment_disabled", "The deployment belongs to nobody.")
     if not (deployment.tenant.active and route.tenant.active):
-        raise NotBound("tenant_suspended", "The organisation is suspended.")
+        raise NotBound("tenant_suspended", "The tenant is suspended.")
     key = route.registration.plugin
     if plugins.get(key) is None:
         raise NotBound("plugin_unavailable", f"The plugin {key} is not loaded on this host.")
     if all(enabled.key != key for enabled in deployment.plugins):
-        raise NotBound("plugin_disabled", f"The plugin {key} is not enabled for the organisation.")
+        raise NotBound("plugin_disabled", f"The plugin {key} is not enabled for the tenant.")
     return Binding(
         deployment.tenant, route.registration, deployment.deployment_id, deployment.application, deployment.plugins,
         deployment.role_rules,

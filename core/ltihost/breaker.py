@@ -113,6 +113,11 @@ def tripped(breaker: Breaker, now: float, code: str) -> Breaker:
     )  # fmt: skip
 
 
+def paused(breaker: Breaker, now: float, seconds: float, code: str) -> Breaker:
+    """Leave it alone for so long, and begin with a probe; it is not paced afterwards."""
+    return replace(breaker, state="open", open_until=max(breaker.open_until, now + seconds), code=code)
+
+
 def throttled(breaker: Breaker, now: float, after: float | None, *, went_through: float) -> Breaker:
     """The platform asked for less: nothing for `after` seconds, then paced. `went_through` is how many it took in the
     second before. What was on its way when it first objected says nothing new."""

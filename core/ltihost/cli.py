@@ -47,10 +47,10 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "check": database.check,
 }
 GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
-    "tenant": ("Customer organisations.", {
+    "tenant": ("Tenants: each is one customer organisation.", {
         "create": tenant.create, "list": tenant.list_, "suspend": tenant.suspend, "resume": tenant.resume,
     }),
-    "plugin": ("LMSs and policies: what is loaded here, what each organisation switched on.", {
+    "plugin": ("LMSs and policies: what is loaded here, what each tenant switched on.", {
         "list": plugin.list_, "enable": plugin.enable, "disable": plugin.disable,
     }),
     "app": ("Applications that receive launches.", {
@@ -74,7 +74,7 @@ GROUPS: Mapping[str, tuple[str, Mapping[str, Callable[..., None]]]] = {
     "roster": ("Who is in a context, as its LMS says.", {
         "sync": roster.sync, "approve": roster.approve, "list": roster.list_,
     }),
-    "admin": ("People who look after the host or one organisation.", {"create": admin.create, "list": admin.list_}),
+    "admin": ("People who look after the host or one tenant.", {"create": admin.create, "list": admin.list_}),
     "launch": ("Logins and launches, and why they went as they did.", {"list": launch.list_, "show": launch.show}),
     "key": ("The keys that the host signs with.", {"list": key.list_, "rotate": key.rotate, "revoke": key.revoke}),
     "grade": ("Scores on their way to the LMSs, and what became of them.", {
@@ -114,7 +114,7 @@ def _misused(error: Any) -> int:
     if not error.format_message():
         error.show()
         return MISUSED
-    output.fail(error.format_message())
+    output.fail(error.format_message().replace("Value error, ", ""))  # the words of the library that reads choices
     if context := getattr(error, "ctx", None):
         output.hint(f"try: {context.command_path} --help")
     return MISUSED

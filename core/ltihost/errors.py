@@ -153,7 +153,7 @@ class Reason:
 
 #: The pages a person can see; several codes share one, so that a page never tells an attacker what failed.
 #: The words stand in `pages.py`.
-PAGES = ("relaunch", "unknown", "browser", "waiting", "off", "rejected", "later", "account")
+PAGES = ("relaunch", "unknown", "browser", "waiting", "off", "rejected", "late", "later", "account")
 
 
 def _r(status: int, page: str, cause: str, fix: str) -> Reason:
@@ -175,9 +175,9 @@ REASONS: dict[str, Reason] = {
                                  "Give the LMS the registration's own URLs (`ltihost registration show`)."),
     "registration_inactive": _r(403, "unknown", "The registration is not active.",
                                 "Approve it: `ltihost registration approve ID`."),
-    "tenant_suspended": _r(403, "off", "The organisation is suspended on this host.",
+    "tenant_suspended": _r(403, "off", "The tenant is suspended on this host.",
                            "Resume it: `ltihost tenant resume SLUG`."),
-    "plugin_disabled": _r(403, "off", "The plugin of this registration is not enabled for the organisation.",
+    "plugin_disabled": _r(403, "off", "The plugin of this registration is not enabled for the tenant.",
                           "Enable it: `ltihost plugin enable KEY --tenant SLUG`."),
     "plugin_unavailable": _r(503, "off", "The plugin of this registration is not loaded on this host.",
                              "Look at `ltihost plugin list`; install or repair the plugin, then restart."),
@@ -186,6 +186,8 @@ REASONS: dict[str, Reason] = {
                        "Somebody opened or reloaded the launch URL by hand; the launch has to start in the LMS."),
     "platform_error": _r(400, "relaunch", "The LMS answered the sign-in with an error instead of a launch.",
                          "Look up the error shown under `received` in the LMS."),
+    "access_denied": _r(401, "account", "The LMS did not let this person sign in to the tool (`access_denied`).",
+                        "Often the person is signed in there as somebody else by now, in another tab."),
     "login_required": _r(401, "account", "The LMS says that the person is not signed in there, or as somebody else.",
                          "Often the browser blocks the LMS's own cookies in the frame, or two accounts are open."),
     "launch_no_longer_valid": _r(400, "relaunch", "The LMS says that this launch was used already or is too old.",
@@ -228,19 +230,20 @@ REASONS: dict[str, Reason] = {
     "issuer_mismatch": _r(401, "rejected", "The id_token comes from another issuer than the registration's.",
                           "Correct the issuer of the registration, exactly as the LMS sends it."),
     "audience_mismatch": _r(401, "rejected", "The id_token is meant for another client id.",
-                            "Correct the client id of the registration."),
+                            "Compare the client ids; if the registration's is wrong: "
+                            "`ltihost registration set ID client-id=CLIENT-ID`."),
     "audience_untrusted": _r(401, "rejected", "The id_token is also meant for an audience that is not trusted.",
                              "Add the audience to the registration's trusted audiences if it is yours."),
     "azp_mismatch": _r(401, "rejected", "The authorised party of the id_token is missing or another client.",
                        "Correct the client id of the registration."),
     "mix_up": _r(401, "rejected", "The id_token belongs to another registration than the login.",
                  "Two registrations of this LMS are mixed: compare the client ids in the tool's settings."),
-    "expired": _r(401, "relaunch", "The id_token has expired.",
+    "expired": _r(401, "late", "The id_token has expired.",
                   "If all launches fail so, the clock of the LMS or of this host is wrong."),
     "time_invalid": _r(401, "rejected", "A time in the id_token is missing or not a number.", "Ask the LMS vendor."),
     "issued_in_future": _r(401, "rejected", "The id_token was issued in the future.",
                            "The clock of the LMS is ahead of this host's; set both by NTP."),
-    "issued_too_long_ago": _r(401, "relaunch", "The id_token was issued more than ten minutes ago.",
+    "issued_too_long_ago": _r(401, "late", "The id_token was issued more than ten minutes ago.",
                               "The clock of the LMS is behind this host's, or the browser was kept waiting."),
     "not_yet_valid": _r(401, "rejected", "The id_token is not valid yet (nbf).",
                         "The clock of the LMS is ahead of this host's; set both by NTP."),

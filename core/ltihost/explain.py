@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from ltihost.errors import REASONS
 from ltihost.plugins.loader import LoadedPlugin
-from ltihost.records import Attempt, Check, Registration, Tenant
+from ltihost.records import HOST, Attempt, Check, Registration, Tenant
 
-_PLACEHOLDER = re.compile(r"(?<= )(?:ID|REGISTRATION|DEPLOYMENT|KEY)(?= |`)")
+_PLACEHOLDER = re.compile(r"(?<= )(?:ID|REGISTRATION|DEPLOYMENT|KEY|(?<!--app )SLUG)(?= |`)")
+#: What `deployment approve` need not be told where the registration says it.
+_OWNER = " --tenant SLUG --app SLUG"
 
 #: The question that each check of `errors.CHECKS` asks.
 QUESTIONS = {
@@ -68,20 +70,26 @@ def explain(
 ) -> Explanation:
     """Put together what an administrator wants to know; `plugin` is that of the registration, if it is loaded."""
     lms = plugin.manifest.name if plugin else registration.plugin if registration else None
-    return Explanation(attempt, tenant, registration, lms, _refusal(attempt, registration, plugin))
+    return Explanation(attempt, tenant, registration, lms, _refusal(attempt, tenant, registration, plugin))
 
 
-def _refusal(attempt: Attempt, registration: Registration | None, plugin: LoadedPlugin | None) -> Refusal | None:
+def _refusal(
+    attempt: Attempt, tenant: Tenant | None, registration: Registration | None, plugin: LoadedPlugin | None
+) -> Refusal | None:
     if attempt.refusal is None:
         return None
     reason = REASONS.get(attempt.refusal, REASONS["unexpected"])
     where = plugin.manifest.help.get(attempt.refusal) if plugin else None
-    return Refusal(attempt.refusal, reason.cause, _filled(reason.fix, attempt, registration), where)
+    return Refusal(attempt.refusal, reason.cause, _filled(reason.fix, attempt, tenant, registration), where)
 
 
-def _filled(fix: str, attempt: Attempt, registration: Registration | None) -> str:
+def _filled(fix: str, attempt: Attempt, tenant: Tenant | None, registration: Registration | None) -> str:
     """The commands of `fix` with what is known in the place of the capitals."""
-    known = {"DEPLOYMENT": attempt.deployment_id and shlex.quote(attempt.deployment_id)}
+    known = {
+        "DEPLOYMENT": attempt.deployment_id and shlex.quote(attempt.deployment_id), "SLUG": tenant and tenant.slug,
+    }  # fmt: skip
     if registration is not None:
+        if registration.application_id is not None and registration.tenant_id != HOST:
+            fix = fix.replace(_OWNER, "")
         known |= {"ID": registration.id, "REGISTRATION": registration.id, "KEY": registration.plugin}
     return _PLACEHOLDER.sub(lambda found: known.get(found[0]) or found[0], fix)

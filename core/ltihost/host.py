@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ltihost.access_tokens import AccessTokens
 from ltihost.bindings import bind
+from ltihost.clock_check import ClockCheck
 from ltihost.lti.keys import PlatformKeys
 from ltihost.lti.state import Sealer
 from ltihost.outbound import Outbound
@@ -45,6 +46,7 @@ class Host:
     tokens: AccessTokens
     origins: ServiceOrigins
     watchdog: Watchdog
+    clock_check: ClockCheck
     clock: Callable[[], float] = field(default=time.time)
 
     @classmethod
@@ -54,7 +56,8 @@ class Host:
         """All parts for these settings; nothing is opened yet. Raises ConfigurationError."""
         loaded = plugins or load_plugins(settings.plugins, at_fault=plugins_at_fault(settings.plugin_faults_file))
         database = Database(settings)
-        outbound = Outbound(settings.allow_networks)
+        clock_check = ClockCheck(clock)
+        outbound = Outbound(settings.allow_networks, heard=clock_check.heard)
         own_keys = OwnKeys(database)
         calls = Calls(loaded)
         return cls(
@@ -71,6 +74,7 @@ class Host:
             tokens=AccessTokens(outbound, own_keys, clock),
             origins=ServiceOrigins(database),
             watchdog=Watchdog(lambda: calls.running, settings.plugin_faults_file),
+            clock_check=clock_check,
             clock=clock,
         )
 

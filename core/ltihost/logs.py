@@ -36,7 +36,7 @@ DENIED = frozenset({
     "state", "sub", "subject", "token", "user_name", "username",
 })  # fmt: skip
 #: Libraries that would log each request or statement.
-QUIET = ("httpx2", "httpcore2", "sqlalchemy", "uvicorn", "asyncio", "alembic", "python_multipart")
+QUIET = ("aiohttp", "httpx2", "httpcore2", "sqlalchemy", "uvicorn", "asyncio", "alembic", "python_multipart")
 _MAX_DEPTH = 8
 _MAX_TEXT = 4000
 _PLAIN = (bool, int, float, type(None))

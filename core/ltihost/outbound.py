@@ -14,27 +14,33 @@ proxy variables, .netrc and cookies are ignored.
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-import httpcore2
-import httpx2
+import aiohttp
 
 from ltihost import __version__
-from ltihost.addresses import Network, is_inside, is_name, literal
+from ltihost.addresses import Network, is_inside
 from ltihost.errors import OutboundFailed, OutboundRefused
-from ltihost.guard import GuardedTransport, Resolve, SystemResolver, is_tls_failure
+from ltihost.guard import GuardedSessions, Resolve, SystemResolver, tls_failure
+from ltihost.server_urls import ServerUrl, check_form, parse, short
 
 MAX_TRIES = 3
 _PAUSE = 0.1
 _REPEATABLE = frozenset({502, 503, 504})
-_HEADERS = {"user-agent": f"ltihost/{__version__}", "accept-encoding": "gzip, deflate"}
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+_HEADERS = {"user-agent": f"ltihost/{__version__}", "accept-encoding": "gzip"}
 #: What fails before a byte of the request leaves: no address, no connection, no TLS, no free connection.
-_BEFORE_SENDING = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
+_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+#: In bytes. aiohttp wants larger bodies as a file, of which it sends a piece at a time.
+_MAX_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +54,36 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds: to resolve and connect, between two reads, and for a whole call with its repeats."""
+    """In seconds: to get a connection, resolving included; between two reads; for a whole call with its repeats."""
 
     connect: float = 5.0
     read: float = 10.0
     total: float = 20.0
 
-    def for_each_step(self) -> dict[str, float]:
-        """As httpcore2 takes them."""
-        return {"connect": self.connect, "read": self.read, "write": self.read, "pool": self.connect}
+    def for_each_step(self) -> aiohttp.ClientTimeout:
+        """As aiohttp takes them. `total` also holds over repeats, so it is not aiohttp's."""
+        return aiohttp.ClientTimeout(total=None, connect=self.connect, sock_read=self.read)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """`inside_only`: it may lead only into the allowed networks."""
+
+    method: str
+    url: ServerUrl
+    inside_only: bool
+    headers: Mapping[str, str]
+    content: bytes | None
+
+
+@lru_cache(maxsize=1_024)
 def approved_ports(*urls: str | None) -> frozenset[int]:
     """The ports that stand in these URLs, which an administrator approved.
 
     Ports below 1024 belong to other services (ssh, smtp), so nobody can approve one of them. Raises OutboundRefused
     (`url_invalid`).
     """
-    ports = (_parsed(url).port for url in urls if url)
+    ports = (parse(url).port for url in urls if url)
     return frozenset(port for port in ports if port is not None and port >= 1024)
 
 
@@ -73,17 +91,18 @@ class Outbound:
     """The guarded client; one per process, used from one event loop.
 
     `allow_networks` are private ranges that may be reached, plain http included. `resolve(host, port)` gives the
-    addresses of a name; by default the system's resolver does.
+    addresses of a name; by default the system's resolver does. `heard(host, headers)` is told of every answer.
     """
 
     def __init__(
-        self, allow_networks: Sequence[Network], *, resolve: Resolve | None = None, timeouts: Timeouts | None = None
-    ) -> None:
+        self, allow_networks: Sequence[Network], *, resolve: Resolve | None = None, timeouts: Timeouts | None = None,
+        heard: Callable[[str, Mapping[str, str]], None] = lambda *_: None,
+    ) -> None:  # fmt: skip
+        self._heard = heard
         self._networks = tuple(allow_networks)
         self._timeouts = timeouts or Timeouts()
         self._resolver = SystemResolver()
-        # httpx2's client would add cookies, redirects and credentials from the environment; nothing of it is wanted.
-        self._transport = GuardedTransport(self._networks, resolve or self._resolver)
+        self._sessions = GuardedSessions(self._networks, resolve or self._resolver, self._timeouts.for_each_step())
 
     def check_url(self, url: str, *, ports: frozenset[int] = frozenset()) -> None:
         """Check the form of a URL before it is saved; `ports` as from `approved_ports(url)`.
@@ -127,128 +146,126 @@ class Outbound:
             return await self._send(request, limit)
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        await self._sessions.aclose()
         self._resolver.close()
 
-    def _destination(self, text: str, ports: frozenset[int]) -> tuple[httpx2.URL, bool]:
+    def _destination(self, text: str, ports: frozenset[int]) -> tuple[ServerUrl, bool]:
         """The URL as it will be requested, and whether it may lead only into the allowed networks."""
-        url = _parsed(text)
-        _check_form(text, url)
-        address = literal(_host(url))
-        if address is not None and not is_inside(address, self._networks):
-            raise OutboundRefused("address_refused", f"{_short(text)} gives an address; it must name its host.")
-        port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
-        inside_only = url.scheme == "http" or (port != 443 and port not in ports)
+        url = parse(text)
+        check_form(text, url)
+        if url.address is not None and not is_inside(url.address, self._networks):
+            raise OutboundRefused("address_refused", f"{short(text)} gives an address; it must name its host.")
+        inside_only = url.scheme == "http" or (url.real_port != 443 and url.real_port not in ports)
         if inside_only and not self._networks:
             code = "url_scheme" if url.scheme == "http" else "url_port"
-            raise OutboundRefused(
-                code, f"{_short(text)} must begin with https:// and use port 443 or an approved port."
-            )
+            raise OutboundRefused(code, f"{short(text)} must begin with https:// and use port 443 or an approved port.")
         return url, inside_only
 
     def _request(
         self, method: str, text: str, accept: str, ports: frozenset[int], headers: Mapping[str, str] | None,
         content: bytes | None,
-    ) -> httpx2.Request:  # fmt: skip
+    ) -> _Request:  # fmt: skip
         url, inside_only = self._destination(text, ports)
-        return httpx2.Request(
-            method,
-            url,
-            headers={**_HEADERS, "accept": accept, **(headers or {})},
-            content=content,
-            extensions={"inside_only": inside_only, "timeout": self._timeouts.for_each_step()},
-        )
+        return _Request(method, url, inside_only, {**_HEADERS, "accept": accept, **(headers or {})}, content)
 
     @asynccontextmanager
-    async def _in_time(self, request: httpx2.Request) -> AsyncIterator[None]:
+    async def _in_time(self, request: _Request) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeouts.total):
                 yield
         except TimeoutError:
             raise _failed("timeout", request, f"took longer than {self._timeouts.total:g} seconds") from None
 
-    async def _send(self, request: httpx2.Request, limit: int) -> Answer:
+    async def _send(self, request: _Request, limit: int) -> Answer:
         status: int | None = None
         try:
-            response = await self._transport.handle_async_request(request)
-            status = response.status_code
+            session = self._sessions.session(inside_only=request.inside_only)
+            response = await session.request(
+                request.method, request.url.requested(), headers=request.headers, data=_data(request.content),
+                allow_redirects=False,
+            )  # fmt: skip
+            status = response.status
             try:
-                return await _read(request, response, limit)
+                answer = await _read(request, response, limit)
+                self._heard(request.url.host, answer.headers)
+                return answer
             finally:
-                await response.aclose()
-        except httpcore2.TimeoutException as error:
-            raise _broken("timeout", request, "did not answer in time", error, status) from error
-        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            if is_tls_failure(error):
-                text = f"offers no TLS that can be trusted here: {error!s:.200}"
-                raise _broken("tls_failed", request, text, error, status) from error
-            text = f"could not be reached: {error!s:.200}"
-            raise _broken("connection_failed", request, text, error, status) from error
-        except httpx2.DecodingError as error:
+                response.close()  # one that was read to its end has given its connection back already
+        except zlib.error as error:
             raise _failed("body_unreadable", request, "sent a body that does not decompress", status) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            code, text = _described(error)
+            sent = not isinstance(error, _BEFORE_SENDING)
+            raise _failed(code, request, text, status, sent=sent) from error
 
 
-async def _read(request: httpx2.Request, response: httpx2.Response, limit: int) -> Answer:
-    if 300 <= response.status_code < 400:
-        target = _short(response.headers.get("location", ""))
+def _data(content: bytes | None) -> bytes | io.BytesIO | None:
+    return io.BytesIO(content) if content is not None and len(content) > _MAX_AT_ONCE else content
+
+
+async def _read(request: _Request, response: aiohttp.ClientResponse, limit: int) -> Answer:
+    if 300 <= response.status < 400:
+        target = short(response.headers.get("location", ""))
         text = f"answered with a redirect to {target}; save the URL that answers itself"
-        raise _failed("redirect_refused", request, text, response.status_code)
+        raise _failed("redirect_refused", request, text, response.status)
+    unpack = _unpacker(response.headers.get("content-encoding", ""))
     body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
+    async for part in response.content.iter_any():
+        body += unpack(part, limit + 1 - len(body))
         if len(body) > limit:
-            raise _failed("too_large", request, f"answered with more than {limit} bytes", response.status_code)
-    return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body))
+            raise _failed("too_large", request, f"answered with more than {limit} bytes", response.status)
+    return Answer(response.status, _headers(response), bytes(body))
 
 
-def _failed(
-    code: str, request: httpx2.Request, text: str, status: int | None = None, *, sent: bool = True
-) -> OutboundFailed:
-    return OutboundFailed(code, f"{_host(request.url)} {text}.", status, sent=sent)
+def _unpacker(coding: str) -> Callable[[bytes, int], bytes]:
+    """What gives the bytes behind a piece, but hardly more than so many. It raises zlib.error."""
+    if coding.strip().lower() in _COMPRESSED:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress
+    return lambda part, _most: part
 
 
-def _broken(code: str, request: httpx2.Request, text: str, error: Exception, status: int | None) -> OutboundFailed:
-    return _failed(code, request, text, status, sent=not isinstance(error, _BEFORE_SENDING))
+def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
+    """By name in lower case; what a server sends in several lines of the same name is one list (RFC 9110, 5.3)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.raw_headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> httpx2.URL:
-    try:
-        return httpx2.URL(text)
-    except (httpx2.InvalidURL, UnicodeError) as error:
-        raise OutboundRefused("url_invalid", f"{_short(text)} is not a URL.") from error
+def _described(error: Exception) -> tuple[str, str]:
+    """The code of a failure and what happened. Nothing that the server sent is quoted, and no address."""
+    if isinstance(error, TimeoutError):
+        return "timeout", "did not answer in time"
+    if (refusal := tls_failure(error)) is not None:
+        return "tls_failed", f"offers no TLS that can be trusted here: {refusal}"
+    return "connection_failed", f"could not be reached: {_reason(error)}"
 
 
-def _short(text: str) -> str:
-    """A text from outside, quoted and fit for a message."""
-    return ascii(text)[:200]
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name has no address"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "it answered with something that is not HTTP, or too long"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, ValueError):
+        return "a header cannot be sent as it is"
+    number = _errno(error)
+    return "the connection was closed" if number is None else os.strerror(number)
 
 
-def _host(url: httpx2.URL) -> str:
-    """The host as it is resolved: ASCII, lower case, international names in punycode."""
-    return url.raw_host.decode("ascii")
+def _errno(error: BaseException | None) -> int | None:
+    """The system's number of an error in the chain of causes, if there is one."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        error = error.__cause__
+    return None
 
 
-def _check_form(text: str, url: httpx2.URL) -> None:
-    faults = {
-        "url_scheme": url.scheme not in _DEFAULT_PORTS,
-        "url_credentials": bool(url.userinfo),
-        "url_fragment": "#" in text,
-        "url_host": not is_name(_host(url)) and literal(_host(url)) is None,
-        "url_port": url.port is not None and not 0 < url.port < 65_536,
-    }
-    for code, found in faults.items():
-        if found:
-            raise OutboundRefused(code, f"{_short(text)} cannot be used as the URL of a server: {_FAULTS[code]}.")
-
-
-_FAULTS = {
-    "url_scheme": "it must begin with https://",
-    "url_credentials": "it must not hold a user name or password",
-    "url_fragment": "it must have no part after #",
-    "url_host": "its host must be a DNS name",
-    "url_port": "its port must lie between 1 and 65535",
-}
+def _failed(code: str, request: _Request, text: str, status: int | None = None, *, sent: bool = True) -> OutboundFailed:
+    return OutboundFailed(code, f"{request.url.host} {text}.", status, sent=sent)
 
 
 def _worth_repeating(answer: Answer) -> bool:

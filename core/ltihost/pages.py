@@ -43,6 +43,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "waiting": ("This place is waiting for approval", "The tool was opened from here for the first time. Once an administrator has approved it, the link will work."),
     "off": ("This tool is switched off here", "An administrator has switched the tool off for your organisation, or has not switched it on yet."),
     "rejected": ("This link could not be checked", "The message from your learning platform did not pass our checks, so we stopped here. Please tell the people who look after it; the code below helps them."),
+    "late": ("This link took too long", "The message from your learning platform was too old when it came. Please open the link again. If it happens each time, a clock is wrong: tell the people who look after it; the code below helps them."),
     "later": ("Please try again in a moment", "Something that is needed to open this link did not answer. Nothing was lost; opening the link again usually helps."),
     "account": ("Please sign in to your learning platform again", "Your learning platform did not confirm who you are. Sign in there, with one account only, and open the link again; a new window can help."),
 }  # fmt: skip
@@ -64,7 +65,7 @@ class Pages:
     ) -> Response:
         """The kind page: what happened in one sentence, what to do, a short code. No internals."""
         title, advice = WORDS[reason.page]
-        home = registration.home_url if registration and reason.page in ("relaunch", "account") else None
+        home = registration.home_url if registration and reason.page in ("relaunch", "late", "account") else None
         headers = {"Retry-After": str(retry_after)} if retry_after else {}
         return self._page(
             "refusal.html", registration, reason.status, headers, title=title, advice=advice, code=code, home=home

@@ -295,3 +295,4 @@ class Attempt:
     remote_address: str | None = None
     user_agent: str | None = None
     user_id: str | None = None
+    resource_link_id: str | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -56,6 +58,11 @@ class Settings(BaseSettings):
         description="Where a process notes the plugin whose hook blocked it, before it ends and is started anew; a plugin "
         "that stands there is refused. `serve` with several workers makes one for its own run.",
     )
+
+    @field_validator("secret_key_file", "plugin_faults_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: Any) -> Any:
+        return value or None  # an empty text would be the path of the folder
 
     @field_validator("base_url")
     @classmethod
@@ -130,8 +137,19 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError("settings_invalid", faults) from None
     except OSError as error:
         raise ConfigurationError(
-            "settings_invalid", f"LTIHOST_SECRET_KEY_FILE cannot be read: {error.strerror}"
+            "settings_invalid", f"LTIHOST_SECRET_KEY_FILE: {error.filename} cannot be read: {error.strerror}"
         ) from None
+
+
+def unknown_variables(environment: Iterable[str]) -> list[tuple[str, str]]:
+    """The variables that look like settings and are none, each with a hint at what may have been meant ("" for none).
+
+    They are no fault: container platforms set some for a service of this name.
+    """
+    known = [f"LTIHOST_{name}".upper() for name in Settings.model_fields]
+    strange = sorted(name for name in environment if name.startswith("LTIHOST_") and name not in known)
+    near = {name: get_close_matches(name, known, 1) for name in strange}
+    return [(name, f"; did you mean {near[name][0]}?" if near[name] else "") for name in strange]
 
 
 def _fault(item: Any) -> str:

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from docs.blocks.markdown import code, joined, table
 from docs.blocks.source import calls
-from ltihost.api import application, build_api, callers, capabilities, paging, problems
+from ltihost import app, bindings
+from ltihost.api import application, build_api, callers, capabilities, members, paging, problems, routes
 from ltihost.api.models import LaunchShape
+from ltihost.app import MAX_BODY
+from ltihost.flows import deep_linking
+from ltihost.flows.grades import intake
 from ltihost.host import Host
+from ltihost.lti import content_items
 from ltihost.plugins.loader import load_plugins
 from ltihost.settings import Settings
+from ltihost.store import deep_links, failures, grades_intake, line_items, rosters, sessions
 
+#: Where the errors of the API are made.
+_PLACES = (
+    application, callers, capabilities, members, paging, problems, routes, app, bindings, deep_linking, intake,
+    content_items, deep_links, failures, grades_intake, line_items, rosters.place, sessions,
+)  # fmt: skip
+#: What makes them, with the status that each has by itself.
+_MAKERS = {kind.__name__: status for kind, status in problems.STATUS.items()} | {"_fault": 422}
+#: In a detail: what stands there is no word for readers.
+_COMPUTED = re.compile(r"[A-Z][.(]")
+_UNTOLD = "The answer says it."
+#: Codes that are put together, as `calls` shows them.
+_FAMILIES = {
+    "KIND_unknown": tuple(
+        f"{kind}_unknown" for kind in ("resource_link", "registration", "line_item", "delivery", "session", "context")
+    ),
+    "line_item_ROW.STATE": ("line_item_gone", "line_item_deleting"),
+}
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -39,10 +63,18 @@ def each_operation() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def errors() -> str:
     """Every code a problem document can have, found where the API makes it."""
-    rows = {found[1]: found for found in _errors()}
+    rows: dict[tuple[int, str], str] = {}
+    for status, name, text in _errors():
+        if rows.get((status, name), _UNTOLD) == _UNTOLD:
+            rows[status, name] = text
     return table(
-        ("status", "code", "meaning"), ((status, code(name), text) for status, name, text in sorted(rows.values()))
+        ("status", "code", "meaning"), ((status, code(name), text) for (status, name), text in sorted(rows.items()))
     )
+
+
+def limits() -> str:
+    """What a body may weigh; the other limits stand beside its members."""
+    return f"A body has at most {MAX_BODY:,} bytes; a larger one is answered 413 `body_too_large` before anything else is looked at."
 
 
 def _section(method: str, path: str, operation: dict[str, Any]) -> str:
@@ -96,7 +128,7 @@ def _body(body: dict[str, Any] | None) -> str | None:
     rows = (
         (
             code(name),
-            f"{_type(part)}{'' if name in required else ', optional'}",
+            f"{_type(part)}{_bounds(part)}{'' if name in required else ', optional'}",
             part.get("description", ""),
         )
         for name, part in schema["properties"].items()
@@ -113,6 +145,20 @@ def _type(part: dict[str, Any]) -> str:
     return " or ".join(dict.fromkeys(map(_type, kinds))) if kinds else part.get("type", "any")
 
 
+def _bounds(part: dict[str, Any]) -> str:
+    """How long or large a value may be, where the schema says so."""
+    part = next((kind for kind in part.get("anyOf", ()) if kind.get("type") != "null"), part)
+    words = [f"{text} {part[name]:,.10g}{unit}" for name, text, unit in _BOUNDS if name in part]
+    return f", {', '.join(words)}" if words else ""
+
+
+#: Members of a JSON schema that bound a value.
+_BOUNDS = (
+    ("minimum", "at least", ""), ("exclusiveMinimum", "above", ""), ("maximum", "at most", ""),
+    ("maxLength", "at most", " characters"), ("maxItems", "at most", " of them"),
+)  # fmt: skip
+
+
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
     reference = schema.get("$ref")
     if reference is None:
@@ -122,9 +168,20 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _errors() -> Iterator[tuple[int, str, str]]:
-    """(status, code, detail) of each error of the API whose code is written out."""
-    for module in (application, callers, capabilities, paging, problems):
-        for name in ("ApiError", "problem"):
-            for status, code_, detail, *_ in calls(module, name):
-                if isinstance(status, int) and isinstance(code_, str) and code_.islower():
-                    yield status, code_, str(detail) if str(detail).endswith(".") else "The answer names what is wrong."
+    """(status, code, detail) of each error of the API. Computed codes that no family names are passed on from elsewhere."""
+    for status, name, detail in _made():
+        told = detail.endswith(".") and not _COMPUTED.search(detail)
+        for one in _FAMILIES.get(name, (name,)):
+            if one.islower():
+                yield status, one, detail if told else _UNTOLD
+
+
+def _made() -> Iterator[tuple[int, str, str]]:
+    for place in _PLACES:
+        for maker in ("ApiError", "problem"):
+            for status, name, detail, *_ in calls(place, maker):
+                if isinstance(status, int):
+                    yield status, str(name), str(detail)
+        for maker, status in _MAKERS.items():
+            for name, *_, detail in calls(place, maker):
+                yield status, str(name), str(detail)

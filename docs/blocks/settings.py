@@ -62,7 +62,7 @@ MEANINGS = {
     "create-users": "Whether a person is created at the first launch. `no`: people who are not known are refused.",
     "create-contexts": "Whether a context is created at its first launch. `no`: contexts that are not known are refused.",
     "sync-roles": "Whether a known membership follows the roles of each launch.",
-    "remove-on-unenrol": "Whether people who left the roster lose their membership. No effect yet: rosters are not read.",
+    "remove-on-unenrol": "Whether people who left the roster lose their membership, and with it their role in the group. `no`: only `left_at` is set.",
     "allow-missing-kid": "Accept tokens that do not name their key, while the key set holds exactly one.",
     "allow-anonymous": "Accept launches that do not say who the person is.",
     "institution-admin": "Let an administrator of the institution count as `administrator` in a context where the person has no role.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 
-def calls(module: ModuleType, name: str) -> Iterator[tuple[object, ...]]:
-    """The positional arguments of each call of `name` in `module`; what is computed comes as text in capitals."""
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
+def calls(place: ModuleType | Callable[..., object], name: str) -> Iterator[tuple[object, ...]]:
+    """The positional arguments of each call of `name` in a module or function; what is computed comes as text in capitals."""
+    for node in ast.walk(ast.parse(inspect.getsource(place))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name:
             yield tuple(_value(argument) for argument in node.args)
 

@@ -91,6 +91,7 @@ def test_without_cookies_and_storage_a_window_of_its_own_holds(
     with browser.expect_page() as opened:
         button.click()
     expect_arrived(opened.value)
+    expect(tool(page).get_by_role("heading")).to_have_text("It is open in the other window")
     assert newest_rung(world) == ("window", "accepted")
     assert len(world.attempts()) == before + 1
 

@@ -82,7 +82,7 @@ def column(**values: Any) -> Json:
 
 def delivered(state: str, **values: Any) -> Json:
     confirmed = {"given": 3.0, "maximum": 4.0, "attempt": 1} if state == "idle" else None
-    return {"id": "dlv_1", "state": state, "code": None, "confirmed": confirmed} | values
+    return {"id": "dlv_1", "state": state, "code": None, "confirmed": confirmed, "standing": None} | values
 
 
 def member(user_id: str, name: str, **values: Any) -> Json:

@@ -233,7 +233,7 @@ def test_pages_fit_and_break_no_rule_of_their_own(page: Page, site: RunningCampu
 
     page.on("console", note)
     page.set_viewport_size({"width": width, "height": 740})
-    for path in ("", "c/biology", "c/biology/l/cell-quiz", "c/biology/pick"):
+    for path in ("", *(f"c/biology{place}" for place in ("", "/people", "/grades", "/l/cell-quiz", "/pick"))):
         page.goto(f"{site.base_url}/{key}/{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
     tool_frame(page)
@@ -253,7 +253,7 @@ def test_a_person_is_changed_by_hand_and_by_keyboard(page: Page, site: RunningCa
 def test_choosing_a_fault_by_hand(page: Page, site: RunningCampus, believer: StubTool) -> None:
     opened(page, site, "canvas")
     page.get_by_text("Let something go wrong").click()
-    page.get_by_label("Error post: access_denied").check()
+    page.get_by_label("The LMS answers: not this person (access_denied)").check()
     page.get_by_role("button", name="Open the link like this").click()
     page.wait_for_url("**fault=access_denied**")
     tool_frame(page)

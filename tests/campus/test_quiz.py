@@ -84,7 +84,7 @@ def test_a_student_makes_attempts_and_sees_the_best(launched: Open, host: FakeHo
     ("state", "shown"),
     [
         ("idle", "sent"), ("pending", "waiting"), ("blocked", "waiting"), ("waiting_enrolment", "waiting"),
-        ("conflict", "waiting"), ("dead", "failed"),
+        ("conflict", "another one"), ("dead", "failed"),
     ],
 )  # fmt: skip
 def test_the_state_of_the_grade(launched: Open, host: FakeHost, state: str, shown: str) -> None:
@@ -94,6 +94,21 @@ def test_the_state_of_the_grade(launched: Open, host: FakeHost, state: str, show
     if shown == "waiting":
         host.delivery = delivered("idle")
         assert 'id="grade">sent</strong>' in page.press("view").text
+
+
+@pytest.mark.parametrize("state", ["conflict", "idle"])
+def test_a_grade_that_a_teacher_set_is_shown_as_such(launched: Open, host: FakeHost, state: str) -> None:
+    host.delivery = delivered(state, standing={"given": 6.0, "maximum": 7.5, "overridden": True})
+    page = launched().press("answers", **right(3))
+    assert '<strong class="sent" id="grade">6 / 7.5</strong><small>set by your teacher</small>' in page.text
+    assert "Look again" not in page.text
+
+
+def test_the_gradebook_s_own_points_are_told_where_they_are_others(launched: Open) -> None:
+    with_column = changed(line_item={"id": "lin_1", "label": "Quiz", "maximum": 100})
+    assert "3 / 4 is in the gradebook (75 of 100)" in launched(with_column).press("answers", **right(3)).text
+    same = changed(line_item={"id": "lin_1", "label": "Quiz", "maximum": 4})
+    assert "3 / 4 is in the gradebook</small>" in launched(same).press("answers", **right(3)).text
 
 
 def test_a_link_without_points_keeps_its_scores(launched: Open, host: FakeHost) -> None:

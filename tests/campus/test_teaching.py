@@ -65,7 +65,9 @@ def test_a_teacher_types_a_grade_and_takes_it_back(client: ServiceClient) -> Non
     browse(client, "/c/biology/grades", form={**form, "points": ""})
     assert client.grade() == 7
     assert browse(client, "/c/biology/grades", "ada", form).status_code == 403
-    assert browse(client, "/c/biology/grades", form={**form, "points": "many"}).status_code == 400
+    for points in ("many", "nan", "inf"):
+        refused = browse(client, "/c/biology/grades", form={**form, "points": points})
+        assert (refused.status_code, "Go back to the gradebook" in refused.text) == (400, True)
 
 
 def test_columns_are_locked_and_deleted(client: ServiceClient) -> None:

@@ -56,7 +56,13 @@ class Login:
         self.trace = Trace()
         expected = hashlib.sha256(NONCE.encode()).digest()
         return await verify_id_token(
-            raw, registration or self.registration, self.keys, nonce_hash=expected, now=now, trace=self.trace
+            raw,
+            registration or self.registration,
+            self.keys,
+            nonce_hash=expected,
+            asked_at=NOW,
+            now=now,
+            trace=self.trace,
         )
 
     async def refusal(self, raw: str, registration: Registration | None = None, now: float = NOW) -> str:

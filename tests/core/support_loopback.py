@@ -57,6 +57,12 @@ class Server:
             writer.transport.abort()
 
 
+def under_way() -> set[str]:
+    """What runs beside the test and its servers, by the names of the coroutines."""
+    coroutines: list[Any] = [task.get_coro() for task in asyncio.all_tasks() - {asyncio.current_task()}]
+    return {coroutine.__qualname__ for coroutine in coroutines} - {Server.serve.__qualname__}
+
+
 async def _request(reader: asyncio.StreamReader) -> Request:
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = lines[0].split(" ")

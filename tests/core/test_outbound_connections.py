@@ -9,7 +9,18 @@ import pytest
 from ltihost import guard
 from ltihost.errors import OutboundFailed
 from ltihost.outbound import Outbound, Timeouts
-from tests.core.support_loopback import LOOPBACK, Handler, Request, answer, answers, drips, hangs, loopback, resets
+from tests.core.support_loopback import (
+    LOOPBACK,
+    Handler,
+    Request,
+    answer,
+    answers,
+    drips,
+    hangs,
+    in_turn,
+    loopback,
+    resets,
+)
 
 OK = answer(200, b"{}", {})
 
@@ -48,6 +59,41 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_taken_again(
         await outbound.aclose()
     assert again.status == 200
     assert server.accepts == 2
+
+
+@pytest.mark.parametrize("turns", [0, 10], ids=["unread", "read by the event loop"])
+async def test_a_connection_on_which_the_server_spoke_unasked_is_not_taken_again(turns: int) -> None:
+    """What it said there is no answer to the next request."""
+    kept: list[asyncio.StreamWriter] = []
+
+    async def keeps(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        kept.append(writer)
+
+    async with loopback(keeps) as server:
+        outbound = Outbound(LOOPBACK)
+        await outbound.request("POST", server.url(), limit=10)
+        kept[0].write(answer(200, b"[1]", {}))
+        await kept[0].drain()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        server.handler = answers({})
+        again = await outbound.request("POST", server.url(), limit=10)
+        await outbound.aclose()
+    assert again.body == b"{}"
+    assert server.accepts == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+async def test_a_request_that_may_have_been_read_is_not_sent_again(method: str) -> None:
+    async with loopback(in_turn(answers({}), resets)) as server:
+        outbound = Outbound(LOOPBACK)
+        await outbound.request("GET", server.url(), limit=10)
+        with pytest.raises(OutboundFailed) as failed:
+            await outbound.request(method, server.url(), limit=10)
+        await outbound.aclose()
+    assert (failed.value.code, failed.value.sent) == ("connection_failed", True)
+    assert (server.accepts, len(server.requests)) == (1, 2)
 
 
 @pytest.mark.parametrize("bad", [hangs, resets, drips(0.01)], ids=["hangs", "resets", "drips"])

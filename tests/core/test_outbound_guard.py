@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ltihost.addresses import is_public, unwrapped
 from ltihost.errors import OutboundRefused
-from ltihost.outbound import Outbound, approved_ports
+from ltihost.guard import GuardedSessions
+from ltihost.outbound import Outbound, Timeouts, approved_ports
 from tests.core.support_loopback import LOOPBACK, answers, loopback
 from tests.core.support_names import Names
 
@@ -41,7 +42,7 @@ CAMPUS = (ip_network("10.20.0.0/16"),)
         ("https://2130706433/", "url_host"),
         ("https://0x7f000001/", "url_host"),
         ("https://127.1/", "url_host"),
-        ("https://0177.0.0.1/", "url_invalid"),
+        ("https://0177.0.0.1/", "url_host"),
         ("https://0x7f.0x1/", "url_host"),
         ("https://[fe80::1%25eth0]/", "url_host"),
         ("https://lms%2eexample/", "url_host"),
@@ -59,6 +60,12 @@ CAMPUS = (ip_network("10.20.0.0/16"),)
         ("https://lms.example\n/", "url_invalid"),
         ("https://[::1/", "url_invalid"),
         ("https://lms.example:port/", "url_invalid"),
+        ("https://lms.example:８443/", "url_invalid"),
+        (" https://lms.example/", "url_scheme"),
+        ("https://[127.0.0.1]/", "url_invalid"),
+        ("https://@lms.example/", "url_credentials"),
+        ("https://[::1]lms.example/", "url_invalid"),
+        (f"https://lms.example/{'a' * 65_536}", "url_invalid"),
         ("https://\ud800.example/", "url_invalid"),
     ],
 )
@@ -80,6 +87,7 @@ async def test_a_url_that_cannot_be_used_is_refused_when_saved_and_when_used(url
         "https://LMS.Example:443/",
         "https://xn--mller-kva.example/",
         "https://a_b.example/",
+        "https://müller.example/",
     ],
 )
 def test_a_plain_https_url_is_accepted(url: str) -> None:
@@ -218,9 +226,50 @@ async def test_connections_are_kept_and_the_name_is_asked_once_for_each() -> Non
     assert (server.accepts, len(server.requests), names.calls) == (1, 3, 1)
 
 
+async def test_an_address_in_place_of_a_name_is_checked_at_the_connect_too() -> None:
+    async with loopback() as server:
+        sessions = GuardedSessions(CAMPUS, Names(["10.20.0.1"]), Timeouts().for_each_step())
+        with pytest.raises(OutboundRefused) as refused:
+            await sessions.session(inside_only=True).get(server.url())
+        await sessions.aclose()
+    assert refused.value.code == "address_refused"
+    assert server.accepts == 0
+
+
 async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     async with loopback() as server:
         outbound = Outbound(LOOPBACK, resolve=Names(["127.0.0.9", "127.0.0.1"]))
         answer = await outbound.get(server.url(host="lms.example"), limit=10)
         await outbound.aclose()
     assert answer.status == 200
+
+
+# What is requested
+
+
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        ("/next?Page=Bookmark%3aAbC&x=%2F+%20a", "/next?Page=Bookmark%3aAbC&x=%2F+%20a"),
+        ("/a/../b//c;d?q=/?:@!$'()*,|~[]", "/a/../b//c;d?q=/?:@!$'()*,|~[]"),
+        ("/ä b?q=ü<>", "/%C3%A4%20b?q=%C3%BC%3C%3E"),
+        ("", "/"),
+        ("?a=1", "/?a=1"),
+    ],
+)
+async def test_a_url_is_requested_as_it_is_written(written: str, target: str) -> None:
+    async with loopback() as server:
+        outbound = Outbound(LOOPBACK)
+        await outbound.get(server.url(written), limit=10)
+        await outbound.aclose()
+    assert server.requests[0].path == target
+
+
+async def test_an_international_name_is_asked_for_in_punycode() -> None:
+    names = Names(["127.0.0.1"])
+    async with loopback() as server:
+        outbound = Outbound(LOOPBACK, resolve=names)
+        await outbound.get(server.url(host="Müller.example"), limit=10)
+        await outbound.aclose()
+    assert names.hosts == ["xn--mller-kva.example"]
+    assert server.requests[0].headers["host"] == f"xn--mller-kva.example:{server.port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -255,7 +256,13 @@ async def test_an_empty_nonce_is_refused_even_if_it_were_expected(login: Login) 
     nothing = hashlib.sha256(b"").digest()
     with pytest.raises(Refused) as caught:
         await verify_id_token(
-            login.token(nonce=""), login.registration, login.keys, nonce_hash=nothing, now=NOW, trace=Trace()
+            login.token(nonce=""),
+            login.registration,
+            login.keys,
+            nonce_hash=nothing,
+            asked_at=NOW,
+            now=NOW,
+            trace=Trace(),
         )
     assert caught.value.code == "nonce_mismatch"
 
@@ -273,3 +280,32 @@ async def test_a_refusal_says_what_was_expected_and_what_came(login: Login) -> N
     with pytest.raises(Refused) as caught:
         await login.verify(login.token(exp=NOW - 240, iat=NOW - 300))
     assert caught.value.received == "issued 300 s ago, valid for 60 s"
+    with pytest.raises(Refused) as caught:
+        await login.verify(login.token(exp=NOW + 960, iat=NOW + 900))
+    assert caught.value.received == "issued 900 s in the future, valid for 60 s"
+
+
+@pytest.mark.parametrize(
+    ("offset", "warnings"),
+    [
+        (-901, ["the clock of the LMS seems to be about 15 minutes behind this host's"]),
+        (-86_400 * 3, ["the clock of the LMS seems to be about 3 days behind this host's"]),
+        (-61, ["the clock of the LMS seems to be about 61 seconds behind this host's"]),
+        (-60, []),
+        (60, []),
+        (900, ["the clock of the LMS seems to be about 15 minutes ahead of this host's"]),
+    ],
+)
+async def test_a_token_that_is_older_than_its_login_comes_from_a_late_clock(
+    login: Login, offset: int, warnings: list[str]
+) -> None:
+    with suppress(Refused):
+        await login.verify(login.token(iat=NOW + offset, exp=NOW + offset + 3_600))
+    assert login.trace.warnings == warnings
+
+
+async def test_a_slow_browser_is_no_late_clock(login: Login) -> None:
+    with pytest.raises(Refused) as caught:
+        await login.verify(login.token(), now=NOW + 700)
+    assert caught.value.code == "issued_too_long_ago"
+    assert login.trace.warnings == []

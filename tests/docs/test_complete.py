@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_every_hook_is_documented_with_its_signature() -> None:
 def test_the_signature_of_a_hook_is_whole() -> None:
     function = hooks.all_hooks()["normalise_claims"]
     assert hooks.signature(function).startswith("def normalise_claims(claims: dict[str, Any], binding: Binding) -> ")
+
+
+def test_every_code_that_a_guide_names_is_one_of_the_api() -> None:
+    """The tables of the guides say `404 code`; the list in the reference is read from the code."""
+    listed = api.errors()
+    for name in ("send-grades.md", "deep-linking.md"):
+        rows = re.findall(r"^\| (4\d\d) (`[a-z_`, ]+`) \|", text_of(ROOT / "docs" / "how-to" / name), re.MULTILINE)
+        assert rows, name
+        for status, codes in rows:
+            for code in codes.split(", "):
+                assert f"| {status} | {code} |" in listed, (name, code)
 
 
 def test_every_setting_is_documented() -> None:

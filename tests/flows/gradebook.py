@@ -27,6 +27,9 @@ AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/"
 ALL_SCOPES = tuple(SCOPE + name for name in ("lineitem", "lineitem.readonly", "result.readonly", "score"))
 ITEM = "application/vnd.ims.lis.v2.lineitem+json"
+SCOPES_OF_KEY = (
+    "launch:exchange", "lineitems:read", "lineitems:write", "grades:read", "grades:write", "events:read", "roster:read",
+)  # fmt: skip
 Reply = tuple[int, Any]
 
 
@@ -209,8 +212,7 @@ async def desk_of(rig: Rig) -> AsyncIterator[Desk]:
         flow, results = LineItemFlow(), ResultsFlow()
         runner.register("line_item", flow.work, on_death=flow.bury)
         runner.register("results", results.work)
-        scopes = ("launch:exchange", "lineitems:read", "lineitems:write", "grades:read", "grades:write", "events:read")
-        yield Desk(rig, gradebook, runner, await rig.key(rig.application, *scopes))
+        yield Desk(rig, gradebook, runner, await rig.key(rig.application, *SCOPES_OF_KEY))
 
 
 @pytest.fixture

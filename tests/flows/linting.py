@@ -19,4 +19,8 @@ def lint_content_item(item: dict[str, Any], launch: Launch) -> dict[str, Any] | 
         return {"type": "html", "title": "x"}
     if title == "shorten":
         return item | {"title": "s", "url": "https://kept.example/"}
+    if title == "round":
+        return item | {"lineItem": item["lineItem"] | {"scoreMaximum": 8}}
+    if title == "ungraded":
+        return {name: value for name, value in item.items() if name != "lineItem"}
     return None

@@ -82,12 +82,16 @@ class Picker:
         return claims
 
     async def opened(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-
-        path = f"/r/{self.rig.registration.id}/lti/jwks"
-        keys = KeySet.import_key_set((await self.rig.http.get(path)).json())
+        """Its header and claims; the key that signed it is in the key set under the header's `kid`."""
+        keys = KeySet.import_key_set(await self.key_set())
         read = jws.deserialize_compact(token, keys, ["RS256"])
+        assert read.headers()["kid"] in {key.kid for key in keys.keys}
         claims: dict[str, Any] = json.loads(read.payload)
         return dict(read.headers()), claims
+
+    async def key_set(self) -> Any:
+        """The public keys of the registration, as the platform fetches them."""
+        return (await self.rig.http.get(f"/r/{self.rig.registration.id}/lti/jwks")).json()
 
     def _bearer(self, key: str | None) -> dict[str, str]:
         return {"authorization": f"Bearer {key or self.key}"}

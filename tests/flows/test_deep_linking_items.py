@@ -233,18 +233,8 @@ async def test_the_wire_leaves_out_what_was_not_given(picker: Picker) -> None:
 
 async def test_the_plugin_of_the_lms_has_the_last_word_about_an_item(settings: Settings) -> None:
     """Refused with its reason; a plugin that fails loses nothing; none can lose the item's id or change its type."""
-    plugins = load_plugins(installed=[EntryPoint("linting", "tests.flows.linting", ENTRY_POINT_GROUP)])
-    rig = Rig(settings, plugins=plugins)
-    await rig.start()
-    await rig.operator(tenants.enable_plugin, rig.tenant.id, "linting", actor=ACTOR)
-    await rig.set(rig.registration.id, jwks_url="https://elsewhere.example/jwks")
-    rig.registration = await rig.register(("deployment-2",), plugin="linting", issuer="https://linting.example")
+    rig, link = await begun_at_linting(settings)
     picker = await Picker.of(rig)
-    request = put(iss="https://linting.example", lti_deployment_id="deployment-2")
-    response = await rig.launch(
-        deep_linking(), request, iss="https://linting.example", lti_deployment_id="deployment-2"
-    )
-    link = (await rig.exchange(response))["deep_linking"]["id"]
     refused = await picker.finish(link, lti_link(), lti_link(title="refuse"))
     assert (refused.status_code, refused.json()["code"]) == (422, "content_item_unacceptable")
     assert refused.json()["detail"] == "items.1: in Biology 101 only short titles are taken"
@@ -257,3 +247,34 @@ async def test_the_plugin_of_the_lms_has_the_last_word_about_an_item(settings: S
     assert forged["custom"]["ltihost_item"].startswith("itm_")
     assert (short["title"], short["url"]) == ("s", "https://kept.example/")
     await rig.stop()
+
+
+async def test_what_the_lms_cannot_keep_is_told(settings: Settings) -> None:
+    """And told again when the same request comes again."""
+    rig, link = await begun_at_linting(settings)
+    picker = await Picker.of(rig)
+    points = {"line_item": {"maximum": 7.5}}
+    chosen = [lti_link(title=title, **points) for title in ("Lab 1", "shorten", "round", "ungraded")]
+    answers = [(await picker.finish(link, *chosen)).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert answers[0]["warnings"] == [
+        "items.1: this LMS takes the title as 's'.",
+        "items.2: this LMS makes a column of 8 points, not of 7.5; scores are scaled to it.",
+        "items.3: this LMS makes no column in the gradebook.",
+    ]
+    await rig.stop()
+
+
+async def begun_at_linting(settings: Settings) -> tuple[Rig, str]:
+    """A deep linking conversation with the LMS of `linting.py`."""
+    plugins = load_plugins(installed=[EntryPoint("linting", "tests.flows.linting", ENTRY_POINT_GROUP)])
+    rig = Rig(settings, plugins=plugins)
+    await rig.start()
+    await rig.operator(tenants.enable_plugin, rig.tenant.id, "linting", actor=ACTOR)
+    await rig.set(rig.registration.id, jwks_url="https://elsewhere.example/jwks")
+    rig.registration = await rig.register(("deployment-2",), plugin="linting", issuer="https://linting.example")
+    request = put(iss="https://linting.example", lti_deployment_id="deployment-2")
+    response = await rig.launch(
+        deep_linking(), request, iss="https://linting.example", lti_deployment_id="deployment-2"
+    )
+    return rig, str((await rig.exchange(response))["deep_linking"]["id"])

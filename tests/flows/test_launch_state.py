@@ -131,7 +131,8 @@ async def test_the_launch_url_opened_by_hand(rig: Rig) -> None:
     [
         ("login_required", "login_required"),
         ("launch_no_longer_valid", "launch_no_longer_valid"),
-        ("access_denied", "platform_error"),
+        ("access_denied", "access_denied"),
+        ("unauthorized_client", "platform_error"),
         ("<script>alert(1)</script>", "platform_error"),
     ],
 )

@@ -12,6 +12,8 @@ import pytest
 from ltihost.errors import REASONS
 from ltihost.pages import WORDS, Pages
 from ltihost.records import Registration
+from ltihost.settings import Settings
+from ltihost.store.sqlite import database_path
 from tests.flows.platform import put
 from tests.flows.rig import BASE, Browser, Rig, code_in
 from tests.flows.test_launch_storage import FRAME
@@ -90,6 +92,13 @@ def test_every_refusal_has_words_and_a_status() -> None:
         assert reason.cause.endswith(".") or reason.cause.endswith(")."), code
 
 
+async def test_whoever_opens_the_host_s_own_address_reads_what_it_is(rig: Rig) -> None:
+    page = await rig.http.get("/")
+    assert page.status_code == 200
+    assert "This is an ltihost" in page.text
+    assert "/readyz" in page.text
+
+
 async def test_the_hand_over_is_not_kept_and_sends_no_referrer(rig: Rig) -> None:
     response = await rig.launch()
     assert response.status_code == 303
@@ -116,6 +125,20 @@ async def test_health_and_readiness_say_one_word(rig: Rig) -> None:
         answer = await rig.http.get(path)
         assert (answer.status_code, answer.text) == (200, "ok")
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+async def test_a_database_file_that_is_gone_is_not_ready(sqlite_settings: Settings) -> None:
+    """Else launches are stored in a file that no longer has a name, and an operator's command makes a new one."""
+    rig = Rig(sqlite_settings)
+    await rig.start()
+    path = database_path(sqlite_settings.database)
+    assert path is not None
+    path.rename(path.with_suffix(".away"))
+    answer = await rig.http.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "database")
+    path.with_suffix(".away").rename(path)
+    assert (await rig.http.get("/readyz")).status_code == 200
+    await rig.stop()
 
 
 async def test_a_body_too_large_is_refused_before_it_is_read(rig: Rig) -> None:
@@ -163,10 +186,10 @@ async def test_a_fault_of_ours_shows_a_code_and_nothing_else(rig: Rig) -> None:
 async def test_even_an_answer_nobody_made_has_the_headers(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's own 500 to an error that no handler took."""
 
-    async def break_it(_: str) -> None:
+    async def break_it() -> None:
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(rig.host.database.hot, "route", break_it)
+    monkeypatch.setattr(rig.host.database, "ping", break_it)
     transport = httpx2.ASGITransport(rig.app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
         answer = await client.get("/readyz")

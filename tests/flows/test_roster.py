@@ -35,7 +35,10 @@ def person(user_id: Any, role: str = "Learner", **members: Any) -> dict[str, Any
 
 @dataclass
 class Platform:
-    """An LMS with one context. `broken` maps the number of a page to the status it is answered with."""
+    """An LMS with one context. `broken` maps the number of a page to the status it is answered with.
+
+    `changed` are other members of its containers, `links` links beside the one to the next page.
+    """
 
     server: Server
     members: list[dict[str, Any]] = field(default_factory=list)
@@ -43,6 +46,8 @@ class Platform:
     context_id: str = "ctx-1"
     broken: dict[int, int] = field(default_factory=dict)
     custom: bool = False
+    changed: dict[str, Any] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
 
     def page(self, query: dict[str, list[str]]) -> tuple[int, bytes, dict[str, str]]:
         number = int(query.get("page", ["1"])[0])
@@ -53,10 +58,11 @@ class Platform:
         if self.custom:
             for row in rows:
                 row["message"] = [{"https://purl.imsglobal.org/spec/lti/claim/custom": {"section": row["user_id"]}}]
-        body = {"id": "x", "context": {"id": self.context_id}, "members": rows}
+        body = {"id": "x", "context": {"id": self.context_id}, "members": rows} | self.changed
         more = start + self.size < len(self.members)
-        link = {"link": f'<{self.server.url(f"/members?page={number + 1}")}>; rel="next"'} if more else {}
-        return 200, json.dumps(body).encode(), {"content-type": MEDIA_TYPE, **link}
+        following = (f'<{self.server.url(f"/members?page={number + 1}")}>; rel="next"',) if more else ()
+        links = ", ".join((*self.links, *following))
+        return 200, json.dumps(body).encode(), {"content-type": MEDIA_TYPE} | ({"link": links} if links else {})
 
     @property
     def asked(self) -> list[Request]:
@@ -164,6 +170,7 @@ async def test_a_registration_may_keep_those_who_left(course: Course, platform: 
 
 
 async def test_a_page_that_fails_removes_nobody_and_the_next_run_completes(course: Course, platform: Platform) -> None:
+    """N-14."""
     platform.size = 10
     platform.members = [person(f"s{number}") for number in range(100)]
     await course.sync()
@@ -205,6 +212,7 @@ async def test_too_many_leaving_wait_for_a_person(course: Course, platform: Plat
 
 
 async def test_whoever_is_listed_twice_counts_once_as_the_later_row_says(course: Course, platform: Platform) -> None:
+    """N-13."""
     platform.members = [person("s1"), person("s2"), person("s1", "Instructor")]
     assert (await course.sync()).total == 2
     assert (await course.members())["s1"].role == "instructor"
@@ -240,6 +248,7 @@ async def test_html_in_a_name_is_text(course: Course, platform: Platform) -> Non
 
 
 async def test_missing_status_and_short_role_names(course: Course, platform: Platform) -> None:
+    """N-13."""
     platform.members = [{"user_id": "s1", "roles": ["Instructor"]}, {"user_id": "s2", "roles": []}]
     await course.sync()
     members = await course.members()
@@ -272,6 +281,7 @@ async def test_a_suspended_tenant_s_roster_waits(course: Course, platform: Platf
 
 
 async def test_the_members_of_one_link_with_their_parameters(course: Course, platform: Platform) -> None:
+    """N-15."""
     platform.members, platform.custom = [person("s1"), person("s2")], True
     found = await course.flow.read_link(course.rig.tenant.id, course.context_id, "link-1")
     assert {member.subject: member.custom for member in found} == {"s1": {"section": "s1"}, "s2": {"section": "s2"}}

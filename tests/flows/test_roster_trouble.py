@@ -11,6 +11,7 @@ from ltihost.flows import roster
 from ltihost.flows.jobs import JobRunner
 from ltihost.flows.roster import RosterFlow
 from ltihost.store import rosters
+from tests.core.support_loopback import under_way
 from tests.flows.test_roster import Course, Platform, course, person, platform
 
 __all__ = ["course", "platform"]  # fixtures
@@ -37,6 +38,15 @@ async def test_a_link_whose_members_never_end_is_given_up(
     with pytest.raises(ServiceFailed) as caught:
         await RosterFlow(course.rig.host).read_link(course.rig.tenant.id, course.context_id, "link-1")
     assert caught.value.code == "timeout"
+
+
+async def test_a_reading_that_breaks_off_leaves_no_request_behind(course: Course, platform: Platform) -> None:
+    platform.members, platform.size, platform.context_id = [person("s1"), person("s2")], 1, "another"
+    before = under_way()
+    with pytest.raises(ServiceFailed) as caught:
+        await course.sync()
+    assert caught.value.code == "roster_context"
+    assert under_way() <= before
 
 
 async def test_who_left_after_a_run_that_broke_off_is_noticed_by_the_next(

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 from importlib.resources import files
 from typing import Any
 
-from ltihost.lti.members import read_member
+from ltihost.lti.members import read_member, standing
 from ltihost.lti.messages import Message, read_message
 from ltihost.lti.roles import is_test_user, strongest_role
 from ltihost.plugins.abilities import AdapterServices
@@ -155,7 +155,7 @@ class Reader:
         member = self.member(row)
         if isinstance(member, LeftOut):
             return member
-        return read_member(member, lambda uris: self._calls.map_roles(uris, binding(self.key)))
+        return read_member(member, lambda uris: standing(self._calls.map_roles(uris, binding(self.key))))
 
     def item(self, item: Mapping[str, Any], launch: Launch | None = None) -> Mapping[str, Any] | Unacceptable:
         return self._calls.lint_content_item(item, launch or picking(self.key), binding(self.key))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Depends, FastAPI
 from starlette.responses import JSONResponse, Response
 
@@ -21,27 +19,21 @@ from ltihost.api import (
     sessions,
 )
 from ltihost.api.callers import Callers
+from ltihost.api.ids import BODY, answers
 from ltihost.api.models import ExchangeRequest, LaunchShape
-from ltihost.api.problems import ApiError, Problem
+from ltihost.api.problems import ApiError
+from ltihost.api.routes import Api
 from ltihost.handover import SESSION_SECONDS, application_launch
 from ltihost.host import Host
 from ltihost.lti.state import digest
 from ltihost.store.hot import ApiKey
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
-    for status, text in {
-        401: "No valid key",
-        403: "The key lacks the scope",
-        422: "Unusable body",
-        429: "Too many requests",
-    }.items()
-}
-
 
 def build_api(host: Host) -> FastAPI:
     """The API over `host`. Its pages of documentation are served elsewhere: nothing here loads from other sites."""
-    api = FastAPI(
+    callers = Callers(host)
+    api = Api(
+        callers.identify,
         title="ltihost",
         version=__version__,
         summary="Launches for your application, from every learning platform.",
@@ -51,7 +43,6 @@ def build_api(host: Host) -> FastAPI:
         root_path_in_servers=False,
     )
     problems.install(api)
-    callers = Callers(host)
     exchanger = Depends(callers.requires("launch:exchange"))
 
     @api.post(
@@ -59,7 +50,7 @@ def build_api(host: Host) -> FastAPI:
         response_model=LaunchShape,
         operation_id="exchangeLaunch",
         summary="Exchange a one-time code for the launch",
-        responses=_ERRORS | {410: {"model": Problem, "description": "The code is unknown, spent or older than 60 s"}},
+        responses=answers(*BODY, says={410: "The code is unknown, spent or older than 60 s"}),
         tags=["launches"],
     )
     async def exchange(body: ExchangeRequest, key: ApiKey = exchanger) -> Response:

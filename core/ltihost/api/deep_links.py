@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from ltihost.api.callers import Callers
 from ltihost.api.content_items import Item, form_of
+from ltihost.api.ids import BODY, DeepLinkId, answers
 from ltihost.api.models import DeepLinkingShape, Shape
-from ltihost.api.problems import Problem
 from ltihost.flows.deep_linking import Answer, DeepLinkingFlow
 from ltihost.handover import timestamp
 from ltihost.host import Host
@@ -34,6 +34,9 @@ class FinishRequest(Shape):
 
 class FinishAnswer(Shape):
     continue_url: str = Field(description="Send the person's browser here, in the same frame. It works once.")
+    warnings: list[str] = Field(
+        description="What this LMS will keep otherwise than the items say, a sentence each: a rounded maximum, say."
+    )
 
 
 class DeepLinkShape(DeepLinkingShape):
@@ -46,18 +49,13 @@ class DeepLinkShape(DeepLinkingShape):
     expires_at: datetime
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
-    for status, text in {
-        401: "No valid key",
-        403: "The key lacks the scope, or the person may not choose content",
-        404: "No such conversation of this application",
-        409: "Finished before with another answer, or something is switched off",
-        410: "The conversation is over",
-        422: "An item cannot be used; nothing was stored",
-        429: "Too many requests",
-        502: "The plugin of this LMS failed",
-    }.items()
+_SAYS = {
+    403: "The key lacks the scope, or the person may not choose content",
+    404: "No such conversation of this application",
+    409: "Finished before with another answer, or something is switched off",
+    410: "The conversation is over",
+    422: "An item cannot be used; nothing was stored",
+    502: "The plugin of this LMS failed",
 }
 
 
@@ -68,9 +66,9 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
 
     @api.get(
         "/deep-links/{id}", response_model=DeepLinkShape, operation_id="showDeepLink",
-        summary="Show a deep linking conversation", responses=_ERRORS, tags=["deep linking"],
+        summary="Show a deep linking conversation", responses=answers(says=_SAYS), tags=["deep linking"],
     )  # fmt: skip
-    async def show(id: str, key: ApiKey = writer) -> Response:  # noqa: A002 - the path's name
+    async def show(id: DeepLinkId, key: ApiKey = writer) -> Response:  # noqa: A002 - the path's name
         """`id` is that of the launch's `deep_linking`."""
         tenant_id = await callers.tenant_for(key, "deep_link", id)
         link = await flow.show(tenant_id, key.application_id, id)
@@ -78,14 +76,14 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
 
     @api.post(
         "/deep-links/{id}/finish", response_model=FinishAnswer, operation_id="finishDeepLink",
-        summary="Return what was chosen", responses=_ERRORS, tags=["deep linking"],
+        summary="Return what was chosen", responses=answers(*BODY, says=_SAYS), tags=["deep linking"],
     )  # fmt: skip
-    async def finish(id: str, body: FinishRequest, key: ApiKey = writer) -> Response:  # noqa: A002 - the path's name
+    async def finish(id: DeepLinkId, body: FinishRequest, key: ApiKey = writer) -> Response:  # noqa: A002 - the path's name
         """Once: the same request again answers the same URL. A refused one leaves the conversation open."""
         answer = Answer(tuple(form_of(item) for item in body.items), body.message, body.error)
         tenant_id = await callers.tenant_for(key, "deep_link", id)
-        url = await flow.finish(tenant_id, key.application_id, id, answer)
-        return JSONResponse({"continue_url": url})
+        finished = await flow.finish(tenant_id, key.application_id, id, answer)
+        return JSONResponse({"continue_url": finished.continue_url, "warnings": list(finished.warnings)})
 
 
 def _shown(link: DeepLink, now: float) -> dict[str, Any]:

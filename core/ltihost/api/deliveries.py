@@ -10,9 +10,9 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from ltihost.api.callers import Callers
+from ltihost.api.ids import DeliveryId, LineItemId, answers
 from ltihost.api.models import Shape
 from ltihost.api.paging import Cursor, Limit, page, read_cursor, write_cursor
-from ltihost.api.problems import Problem
 from ltihost.handover import timestamp
 from ltihost.host import Host
 from ltihost.store import grade_queries
@@ -21,9 +21,6 @@ from ltihost.store.grades import State
 from ltihost.store.hot import ApiKey
 
 SCOPE = "grades:read"
-_UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "The application has no such thing"}
-}
 
 
 class ConfirmedShape(Shape):
@@ -78,10 +75,10 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
         response_model=DeliveryShape,
         operation_id="getDelivery",
         summary="How far a person's score is",
-        responses=_UNKNOWN,
+        responses=answers(404),
         tags=["grades"],
     )
-    async def show(delivery_id: str, key: ApiKey = reader) -> Response:
+    async def show(delivery_id: DeliveryId, key: ApiKey = reader) -> Response:
         tenant_id = await callers.tenant_for(key, "delivery", delivery_id)
         return JSONResponse(shape(await host.database.run(tenant_id, grade_queries.get, delivery_id)))
 
@@ -90,10 +87,12 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
         response_model=DeliveriesPage,
         operation_id="listDeliveries",
         summary="How far the scores of a line item are",
-        responses=_UNKNOWN,
+        responses=answers(404),
         tags=["grades"],
     )
-    async def list_(line_item_id: str, cursor: Cursor = None, limit: Limit = 100, key: ApiKey = lister) -> Response:
+    async def list_(
+        line_item_id: LineItemId, cursor: Cursor = None, limit: Limit = 100, key: ApiKey = lister
+    ) -> Response:
         tenant_id = await callers.tenant_for(key, "line_item", line_item_id)
         place = read_cursor(cursor, str)
         found = await host.database.run(

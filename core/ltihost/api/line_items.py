@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, FastAPI, Query
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 from starlette.responses import JSONResponse, Response
 
 from ltihost.api.callers import Callers
-from ltihost.api.ids import LineItemId, LinkId, answers
+from ltihost.api.ids import BODY, LineItemId, LinkId, answers
 from ltihost.api.models import Shape
 from ltihost.api.paging import Cursor, Limit, page, read_id_cursor, write_cursor
 from ltihost.flows.line_items import LineItemFlow
 from ltihost.handover import timestamp
 from ltihost.host import Host
-from ltihost.lti.claims import clean, usable_id
+from ltihost.lti.claims import usable_id
 from ltihost.lti.line_items import MAX_TEXT
 from ltihost.service_records import OverridePolicy, Policy
 from ltihost.store import line_items
@@ -31,20 +31,20 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
 
 class _Checked(Shape):
-    @field_validator("label", check_fields=False)
+    @field_validator("label", "resource_id", "tag", check_fields=False)
     @classmethod
     def _shown(cls, value: str | None) -> str | None:
-        text = clean(value, MAX_TEXT)
-        if value is not None and (text is None or not text.strip()):
-            raise ValueError("must show something")
+        text = value and value[:MAX_TEXT]
+        if text and (usable_id(text) is None or not text.strip()):
+            raise ValueError("must show something, without control characters")
         return text
 
-    @field_validator("resource_id", "tag", check_fields=False)
-    @classmethod
-    def _usable(cls, value: str | None) -> str | None:
-        if value is not None and (usable_id(value) is None or not value.strip()):
-            raise ValueError("must have no control characters")
-        return value
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        starts, ends = (getattr(self, name) for name in ("starts_at", "ends_at"))
+        if starts and ends and ends <= starts:
+            raise ValueError("ends_at must lie after starts_at")
+        return self
 
 
 class LineItemRequest(_Checked):
@@ -148,7 +148,7 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
 
     @api.post(
         "/resource-links/{link_id}/line-items", response_model=LineItemState, operation_id="findOrCreateLineItem",
-        summary="Find or make a line item", responses=answers(404, 409) | {201: {"model": LineItemState}},
+        summary="Find or make a line item", responses=answers(404, 409, *BODY) | {201: {"model": LineItemState}},
         tags=["line items"],
     )  # fmt: skip
     async def find_or_create(link_id: LinkId, body: LineItemRequest, key: ApiKey = writer) -> Response:
@@ -168,7 +168,7 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
 
     @api.patch(
         "/line-items/{line_item_id}", response_model=LineItemState, operation_id="changeLineItem",
-        summary="Change a line item", responses=answers(404, 409), tags=["line items"],
+        summary="Change a line item", responses=answers(404, 409, *BODY), tags=["line items"],
     )  # fmt: skip
     async def change(line_item_id: LineItemId, body: LineItemChange, key: ApiKey = writer) -> Response:
         """A changed label, maximum or date reaches the LMS; all else of the column stays as it is there."""

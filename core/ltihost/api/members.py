@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from ltihost.api.callers import Callers
+from ltihost.api.ids import ContextId, answers
 from ltihost.api.models import Shape
 from ltihost.api.paging import Cursor, Limit, page, read_cursor, write_cursor
-from ltihost.api.problems import ApiError, Problem
+from ltihost.api.problems import ApiError
 from ltihost.bindings import NotBound
 from ltihost.errors import Conflict, NotFound, PluginFailed, ServiceFailed
 from ltihost.flows import roster as flow
@@ -25,6 +26,7 @@ from ltihost.records import RoleName
 from ltihost.service_records import Member
 from ltihost.store import roster_queries, rosters, tables
 from ltihost.store.hot import ApiKey
+from ltihost.store.hot_values import findable
 
 SCOPE = "roster:read"
 #: What the LMS is asked for when only one role is wanted; it may answer with more.
@@ -80,17 +82,10 @@ class SyncAnswer(Shape):
     job: dict[str, str] = Field(examples=[{"id": "job_…", "state": "pending"}])
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
-    for status, text in {
-        401: "No valid key",
-        403: "The key lacks the scope",
-        404: "No such context of this application",
-        409: "The LMS offers no roster there, or something is switched off",
-        422: "Unusable value",
-        429: "Too many requests",
-        502: "The LMS or its plugin failed",
-    }.items()
+_SAYS = {
+    404: "No such context of this application",
+    409: "The LMS offers no roster there, or something is switched off",
+    502: "The LMS or its plugin failed",
 }
 
 
@@ -101,10 +96,10 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
 
     @api.get(
         "/contexts/{id}/members", response_model=MembersPage, operation_id="listMembers",
-        summary="List the people of a context", responses=_ERRORS, tags=["rosters"],
+        summary="List the people of a context", responses=answers(says=_SAYS), tags=["rosters"],
     )  # fmt: skip
     async def members(
-        id: str,  # noqa: A002 - the path's name
+        id: ContextId,  # noqa: A002 - the path's name
         role: RoleName | None = None,
         active: bool | Literal["any"] = True,
         resource_link: Annotated[
@@ -134,9 +129,9 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
 
     @api.post(
         "/contexts/{id}/roster-sync", response_model=SyncAnswer, status_code=202, operation_id="syncRoster",
-        summary="Have the LMS asked for its roster", responses=_ERRORS, tags=["rosters"],
+        summary="Have the LMS asked for its roster", responses=answers(says=_SAYS), tags=["rosters"],
     )  # fmt: skip
-    async def sync(id: str, key: ApiKey = asker) -> Response:  # noqa: A002 - the path's name
+    async def sync(id: ContextId, key: ApiKey = asker) -> Response:  # noqa: A002 - the path's name
         """A worker asks the LMS soon; what changed is told by the event `roster.changed`."""
         tenant_id = await callers.tenant_for(key, "context", id)
         try:
@@ -167,7 +162,7 @@ def _link(session: Session, context_id: str, link_id: str) -> str:
     query = select(tables.ResourceLink.lms_id).where(
         tables.ResourceLink.id == link_id, tables.ResourceLink.context_id == context_id
     )
-    found = session.scalars(query).first()
+    found = session.scalars(query).first() if findable(link_id) else None
     if found is None:
         raise NotFound("resource_link_unknown", "There is no such resource link in this context.")
     return found

@@ -26,6 +26,8 @@ from ltihost.errors import (
 )
 
 log = structlog.get_logger()
+#: Of problem documents. RFC 9457.
+MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
@@ -58,7 +60,8 @@ _TITLES = {
 }  # fmt: skip
 
 
-_STATUS: dict[type[LtihostError], int] = {
+#: The status of each kind of error, the first that fits.
+STATUS: dict[type[LtihostError], int] = {
     NotFound: 404, NotPermitted: 403, Conflict: 409, NotBound: 409, Gone: 410, Invalid: 422, PluginFailed: 502,
     ServiceFailed: 502, OutboundError: 502,
 }  # fmt: skip
@@ -68,7 +71,7 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
     body = Problem(
         type=f"urn:ltihost:{code}", title=_TITLES.get(status, "Error"), status=status, code=code, detail=detail
     )
-    return JSONResponse(body.model_dump(), status, media_type="application/problem+json", headers=headers)
+    return JSONResponse(body.model_dump(), status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -93,13 +96,21 @@ async def _busy(_: Request, error: Any) -> Response:
 
 async def _named(_: Request, error: Any) -> Response:
     """An error of the host's own tree, by its code; one that callers cannot help is no business of theirs."""
-    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), None)
     return await _unexpected(_, error) if status is None else problem(status, error.code, error.message)
 
 
 async def _invalid(_: Request, error: Any) -> Response:
-    faults = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:10])
-    return problem(422, "invalid_request", faults)
+    return problem(422, "invalid_request", "; ".join(_fault(item, error.body) for item in error.errors()[:10]))
+
+
+def _fault(item: Any, body: Any) -> str:
+    """One fault in words. What is no JSON is found at a character of the body."""
+    if item["type"] == "json_invalid":
+        before = body[: item["loc"][-1]]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return f"The body is not JSON (line {line}, column {column}): {item['ctx']['error']}."
+    return f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
 
 
 async def _http_error(_: Request, error: Any) -> Response:

@@ -8,8 +8,9 @@ from fastapi import Depends, FastAPI, Header
 from starlette.responses import JSONResponse, Response
 
 from ltihost.api.callers import Callers
+from ltihost.api.ids import BODY, LineItemId, answers
 from ltihost.api.models import Shape
-from ltihost.api.problems import ApiError, Problem
+from ltihost.api.problems import ApiError
 from ltihost.flows.grades.intake import MAX_KEY, ScoreBody, post_score
 from ltihost.host import Host
 from ltihost.store.grades import State
@@ -17,6 +18,11 @@ from ltihost.store.hot import ApiKey
 
 SCOPE = "grades:write"
 OVERRIDE_SCOPE = "grades:override"
+_SAYS = {
+    404: "The application has no such line item",
+    409: "This attempt was stated differently before",
+    422: "Unusable body, unknown person, or an Idempotency-Key of another body",
+}
 
 IdempotencyKey = Annotated[
     str,
@@ -47,15 +53,11 @@ def add_routes(api: FastAPI, host: Host, callers: Callers) -> None:
         response_model=ScoreAnswer,
         operation_id="postScore",
         summary="State what a person reached",
-        responses={
-            404: {"model": Problem, "description": "The application has no such line item"},
-            409: {"model": Problem, "description": "This attempt was stated differently before"},
-            422: {"model": Problem, "description": "Unusable body, unknown person, or a key of another body"},
-        },
+        responses=answers(*BODY, says=_SAYS),
         tags=["grades"],
     )
     async def post(
-        line_item_id: str, body: ScoreBody, idempotency_key: IdempotencyKey, key: ApiKey = caller
+        line_item_id: LineItemId, body: ScoreBody, idempotency_key: IdempotencyKey, key: ApiKey = caller
     ) -> Response:
         """202 is a promise: the score is stored, and is delivered however long the LMS is away.
 

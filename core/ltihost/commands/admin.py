@@ -1,4 +1,4 @@
-"""`ltihost admin`: the people who look after the host or one organisation."""
+"""`ltihost admin`: the people who look after the host or one tenant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def create(
     tenant: TenantOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an administrator: of one organisation, or without --tenant an owner of the host.
+    """Make an administrator: of one tenant, or without --tenant an owner of the host.
 
     It prints a link on which the person sets a password: good for seven days, and once. Again for an account that has
     no password yet, a new link takes the place of the old one. There is no web console to sign in to yet.
@@ -38,18 +38,18 @@ def create(
 
 
 def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
-    """List administrators; with --tenant those of one organisation."""
+    """List administrators; with --tenant those of one tenant."""
     found, names = operate(_listed, tenant)
     if as_json:
         output.document([admin_json(admin, names[admin.tenant_id]) for admin in found])
         return
     rows = [(admin.email, _role(admin), names[admin.tenant_id], _state(admin), admin.id) for admin in found]
-    columns = ("E-mail", "Role", "Organisation", "State", "Id")
+    columns = ("E-mail", "Role", "Tenant", "State", "Id")
     output.table(columns, rows, empty="none yet: ltihost admin create --email ADDRESS")
 
 
 def admin_json(admin: Admin, tenant: str | None) -> dict[str, Any]:
-    """The JSON form of an account; `tenant` is the slug of its organisation, None for an owner."""
+    """The JSON form of an account; `tenant` is the slug of its tenant, None for an owner."""
     expires = admin.invitation_expires_at
     return {
         "id": admin.id,

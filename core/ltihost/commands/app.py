@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 from sqlalchemy.orm import Session
 
+from ltihost.addresses import Network, is_inside, literal
 from ltihost.commands import output
 from ltihost.commands.operator import TenantOption, actor, operate, slugs, tenant_id_of
 from ltihost.commands.output import AsJson
@@ -42,7 +45,7 @@ def create(
     release: Annotated[str, typer.Option(help="Personal data it receives: any of names,email,picture.")] = "names",
     as_json: AsJson = False,
 ) -> None:
-    """Make an application: of one organisation, or without --tenant of all."""
+    """Make an application: of one tenant, or without --tenant of all."""
     targets = allow_target or []
     _check_schemes(launch_url, picker_url, webhook_url, *targets)
     made, secret = operate(
@@ -67,7 +70,7 @@ def set_(
 ) -> None:
     """Set values of an application. `allow-target` and `release` take a comma list, which replaces the former one.
 
-    Nothing after the = takes a picker, a webhook or the further targets away. An application of one organisation is
+    Nothing after the = takes a picker, a webhook or the further targets away. An application of one tenant is
     named with --tenant, one that serves all of them without.
     """
     values = split_values(assignments)
@@ -81,7 +84,7 @@ def set_(
 
 
 def show(slug: Slug, tenant: TenantOption = None, as_json: AsJson = False) -> None:
-    """Everything about one application; with --tenant the one that the organisation uses under this name."""
+    """Everything about one application; with --tenant the one that the tenant uses under this name."""
     found, owner = operate(_found, slug, tenant)
     if as_json:
         output.document(application_json(found, owner))
@@ -90,13 +93,13 @@ def show(slug: Slug, tenant: TenantOption = None, as_json: AsJson = False) -> No
 
 
 def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
-    """List applications; with --tenant those that the organisation can use."""
+    """List applications; with --tenant those that the tenant can use."""
     found = operate(_listed, tenant)
     if as_json:
         output.document([application_json(application, owner) for application, owner in found])
         return
     rows = [(item.slug, item.name, owner or "every", item.launch_url, item.release) for item, owner in found]
-    columns = ("Slug", "Name", "Organisation", "Launch URL", "Receives")
+    columns = ("Slug", "Name", "Tenant", "Launch URL", "Receives")
     output.table(columns, rows, empty="none yet: ltihost app create SLUG --name NAME --launch-url URL")
 
 
@@ -131,7 +134,7 @@ def list_keys(slug: Slug, tenant: TenantOption = None, as_json: AsJson = False) 
         (key.id, "revoked" if key.revoked else "live", key.tenant_id and names[key.tenant_id], key.scopes)
         for key in found
     ]
-    output.table(("Id", "State", "Organisation", "Scopes"), rows, empty=f"none yet: ltihost app key create {slug}")
+    output.table(("Id", "State", "Tenant", "Scopes"), rows, empty=f"none yet: ltihost app key create {slug}")
 
 
 def revoke_key(
@@ -165,7 +168,7 @@ def _print(application: Application, owner: str | None) -> None:
         ("Slug", application.slug),
         ("Id", application.id),
         ("Name", application.name),
-        ("Organisation", owner or "every"),
+        ("Tenant", owner or "every"),
         ("Launch URL", application.launch_url),
         ("Picker URL", application.picker_url),
         ("Webhook URL", application.webhook_url),
@@ -178,7 +181,10 @@ def _say_secret(secret: str | None) -> None:
     """Of the events that will be sent; made with the first webhook URL."""
     if secret is not None:
         output.say(f"Webhook secret: {secret}")
-        output.hint("Keep it now: it is not shown again. Events are signed with it, as Standard Webhooks say.")
+        output.hint(
+            "Keep it now: it is not shown again. Events will be signed with it, as Standard Webhooks say; "
+            "so far none is sent there: read them with GET /api/v1/events."
+        )
 
 
 def _create(session: Session, /, tenant: str | None, slug: str, **values: Any) -> tuple[Application, str | None]:
@@ -193,7 +199,7 @@ def _set(
     tenant_id = tenant_id_of(session, tenant)
     known = applications.by_slug(session, slug, tenant_id)
     if known.tenant_id != (tenant_id or HOST):
-        raise Conflict("application_shared", f"{slug} serves every organisation: set it without --tenant.")
+        raise Conflict("application_shared", f"{slug} serves every tenant: set it without --tenant.")
     changed = applications.update(session, known.id, values, actor=actor())
     return changed, None if known.webhook_url else applications.webhook_secret(session, changed.id)
 
@@ -235,11 +241,26 @@ def _key_json(key: ApiKey, names: dict[str, str | None]) -> dict[str, Any]:
 
 def _check_schemes(*urls: str | None) -> None:
     """Launch codes travel in these URLs, so plain http serves only on this machine and in permitted networks."""
-    settings = load_settings()
+    networks = load_settings().allow_networks
     for url in filter(None, urls):
         parts = urlsplit(url)
-        if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS and not settings.allow_networks:
-            raise Invalid("url_insecure", f"{url} must begin with https://; http needs LTIHOST_ALLOW_NETWORKS.")
+        host = parts.hostname or ""
+        if parts.scheme == "http" and host not in LOCAL_HOSTS and not _lies_inside(host, networks):
+            said = (
+                f"{url} must begin with https://; http only where {host} lies in a network of LTIHOST_ALLOW_NETWORKS."
+            )
+            raise Invalid("url_insecure", said)
+
+
+def _lies_inside(host: str, networks: Sequence[Network]) -> bool:
+    """Whether every address of the host is in one of `networks`; a name that leads nowhere lies nowhere."""
+    if not networks:
+        return False
+    try:
+        found = {literal(str(place[4][0])) for place in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(address is not None and is_inside(address, networks) for address in found)
 
 
 def _tenant_flag(owner: str | None) -> str:

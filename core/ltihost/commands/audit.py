@@ -26,13 +26,13 @@ def verify(
 ) -> None:
     """Recompute the chain over every change and launch; name the first row that was altered or taken out."""
     if checkpoint and not tenant:
-        raise Invalid("checkpoint_without_tenant", "A checkpoint belongs to one organisation: name it with --tenant.")
+        raise Invalid("checkpoint_without_tenant", "A checkpoint belongs to one tenant: name it with --tenant.")
     found = operate(_verify, tenant, _read(checkpoint))
     if as_json:
         output.document(found)
     else:
         rows = [(row["tenant"] or "(host)", row["ok"], row["message"], row["checkpoint"]) for row in found]
-        output.table(("Organisation", "Whole", "Fault", "Checkpoint"), rows, empty="no trail yet")
+        output.table(("Tenant", "Whole", "Fault", "Checkpoint"), rows, empty="no trail yet")
     if not all(row["ok"] for row in found):
         raise typer.Exit(1)
 

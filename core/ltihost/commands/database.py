@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from ltihost.commands import operator, output
 from ltihost.commands.output import AsJson
 from ltihost.errors import LtihostError
 from ltihost.plugins.loader import load_plugins
-from ltihost.settings import Settings, load_settings
+from ltihost.settings import Settings, load_settings, unknown_variables
 from ltihost.store import migrations
 from ltihost.store.database import Database
 
@@ -36,7 +37,7 @@ def migrate(
 
 
 def check(as_json: AsJson = False) -> None:
-    """Whether the host can start: settings, plugins, database, schema, role."""
+    """Whether the host can start: settings, plugins, database, schema, role, secret key."""
     findings = asyncio.run(_findings(load_settings()))
     if as_json:
         output.document([dict(zip(("step", "status", "detail", "fix"), item, strict=True)) for item in findings])
@@ -47,7 +48,14 @@ def check(as_json: AsJson = False) -> None:
 
 
 async def _findings(settings: Settings) -> list[Finding]:
-    return [("settings", "ok", settings.base_url, None), *_plugins(settings), *await _database(settings)]
+    return [("settings", "ok", settings.base_url, None), *_unknown(), *_plugins(settings), *await _database(settings)]
+
+
+def _unknown() -> list[Finding]:
+    return [
+        (f"setting {name}", "warn", f"there is no such setting{meant}", "correct its name, or unset it")
+        for name, meant in unknown_variables(os.environ)
+    ]
 
 
 def _plugins(settings: Settings) -> list[Finding]:
@@ -66,10 +74,28 @@ async def _database(settings: Settings) -> list[Finding]:
         await database.open()
     except LtihostError as error:
         return [("database", "fail", str(error), None)]
+    found = [_CURRENT]
     try:
-        await database.check_role()
-    except LtihostError as error:
-        return [_CURRENT, ("role", "fail", str(error), "let LTIHOST_DATABASE_URL name the application role")]
+        for step, holds, look, fix in (
+            ("writing", "the database takes writes", database.ping, "make room, and let this user write there"),
+            (
+                "role",
+                "sees one tenant at a time",
+                database.check_role,
+                "let LTIHOST_DATABASE_URL name the application role",
+            ),
+            (
+                "secret key",
+                "opens what is stored",
+                database.check_secrets,
+                "put the former key into LTIHOST_SECRET_KEY",
+            ),
+        ):
+            try:
+                await look()
+            except LtihostError as error:
+                return [*found, (step, "fail", str(error), fix)]
+            found.append((step, "ok", holds, None))
     finally:
         await database.close()
-    return [_CURRENT, ("role", "ok", "sees one organisation at a time", None)]
+    return found

@@ -42,9 +42,12 @@ def demo(
         asyncio.run(demo_stage.run(wish, as_json=as_json))
         return
     steps = asyncio.run(demo_stage.play(wish, tell=_ignore if as_json else _print_step))
+    failed = sum(step.status == "failed" for step in steps)
     if as_json:
         output.document([asdict(step) for step in steps])
-    if not steps or any(step.status == "failed" for step in steps):
+    else:
+        output.say((f"{len(steps)} steps, {failed or 'none'} failed", "bold red" if failed else "bold green"))
+    if failed or not steps:
         raise typer.Exit(1)
 
 

@@ -128,7 +128,7 @@ def _attempt(session: Session, code: str) -> Attempt | None:
 
 
 def _furnish(session: Session, settings: Settings, app: str, platforms: Mapping[str, SimulatedPlatform]) -> str:
-    """An organisation, its application, and one approved registration per LMS. Doing it again mends what changed.
+    """A tenant, its application, and one approved registration per LMS. Doing it again mends what changed.
 
     Answers a new key of the application.
     """
@@ -243,7 +243,7 @@ def _print_demo(running_demo: Demo, *, keeps: bool) -> None:
     output.say()
     for name, value in running_demo.environment.items():
         output.verbatim(f"  export {name}={value}")
-    output.verbatim("  ltihost launch list")
+    output.verbatim(f"  {output.own_command()} launch list")
     output.say()
     where = f"stay in {running_demo.folder}" if keeps else "are gone then"
     output.say(f"The host is {running_demo.settings.base_url}. Ctrl-C stops everything; the data {where}.")

@@ -48,7 +48,7 @@ def list_(
         (item.deployment_id, item.state, item.tenant, item.application, item.instance_name, item.registration_id)
         for item in found
     ]
-    columns = ("Deployment", "State", "Organisation", "Application", "Installation", "Registration")
+    columns = ("Deployment", "State", "Tenant", "Application", "Installation", "Registration")
     output.table(columns, rows, empty="none: the first launch from an LMS makes one")
 
 
@@ -60,7 +60,9 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Let launches of a deployment through. Without --tenant and --app those of the registration serve."""
-    placement = operate(_approve, registration, deployment, tenant, app)
+    placement, known = operate(_approve, registration, deployment, tenant, app)
+    if not known:
+        output.hint(f"no launch came from {deployment} yet: compare the id with the LMS character by character")
     if as_json:
         output.document(placement_json(placement))
         return
@@ -89,7 +91,7 @@ def origins(
     if as_json:
         output.document([origin_json(row) for row in found])
         return
-    rows = [(row.origin, row.kind, row.state, output.iso(row.first_seen_at)) for row in found]
+    rows = [(row.origin, row.kind, row.state, output.moment(row.first_seen_at)) for row in found]
     output.table(("Origin", "Service", "State", "First seen"), rows, empty="none: no launch named a service yet")
 
 
@@ -133,14 +135,16 @@ def _origins(session: Session, registration_id: str, deployment_id: str) -> list
 
 def _approve(
     session: Session, registration_id: str, deployment_id: str, tenant: str | None, app: str | None
-) -> Placement:
+) -> tuple[Placement, bool]:
+    """The approved deployment, and whether it was known before."""
+    before = deployments.listed(session, registration_id=registration_id)
     owner = tenants.by_slug(session, tenant) if tenant else None
     owner_id = owner.id if owner else _owner_of(session, registration_id)
     application = applications.by_slug(session, app, owner_id) if app else None
     row = deployments.approve(
         session, registration_id, deployment_id, tenant=owner, application=application, actor=actor()
     )
-    return _placements(session, [row])[0]
+    return _placements(session, [row])[0], row in before
 
 
 def _owner_of(session: Session, registration_id: str) -> str | None:

@@ -17,7 +17,7 @@ from ltihost.errors import Invalid
 from ltihost.flows.grades.verify import Checked, verify
 from ltihost.host import Host
 from ltihost.settings import Settings
-from ltihost.store import grade_queries
+from ltihost.store import grade_queries, registrations
 from ltihost.store.database import Database
 from ltihost.store.grade_queries import Fault, Slot
 from ltihost.store.service_tables import DeliveryTry, GradeEvent
@@ -45,7 +45,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List deliveries: those that did not arrive first, with the reason, then those that changed last."""
-    found, names = operate(
+    found, names, lms = operate(
         _listed, tenant, states=[one.value for one in state or []], line_item_id=line_item, limit=limit
     )
     if as_json:
@@ -53,14 +53,15 @@ def list_(
         return
     rows = [
         (
-            slot.delivery.id, slot.delivery.state, slot.delivery.code, slot.context_title or slot.context_id,
-            slot.line_item_label, slot.delivery.user_id, _wanted(slot), _standing(slot),
+            slot.delivery.id, slot.delivery.state, slot.delivery.code, output.short(lms[slot.registration_id]),
+            output.short(slot.context_title or slot.context_id), output.short(slot.line_item_label),
+            slot.delivery.user_id, _wanted(slot), _standing(slot),
         )
         for slot in found
     ]  # fmt: skip
-    output.table(
-        ("Delivery", "State", "Why", "Context", "Line item", "User", "Wanted", "In the LMS"), rows, empty="none"
-    )
+    columns = ("Delivery", "State", "Why", "LMS", "Context", "Line item", "Person", "Wanted", "In the LMS")
+    output.table(columns, rows, empty="none")
+    output.say_limit(len(found), limit)
 
 
 def show(
@@ -76,7 +77,7 @@ def show(
     output.say()
     output.say(("Stated", "bold"))
     output.table(
-        ("When", "Kind", "Attempt", "Revision", "Score", "Progress", "By"),
+        ("When", "Kind", "Attempt", "Revision", "Score", "Progress", "By API key"),
         [
             (output.moment(event.created_at), event.kind, event.attempt, event.revision,
              _pair(event.given, event.maximum), event.grading_progress, event.actor)
@@ -111,7 +112,7 @@ def replay(
     if as_json:
         output.document({"replayed": woken})
         return
-    output.say(f"{len(woken)} deliveries will be sent again.")
+    output.say(f"{len(woken)} {'delivery' if len(woken) == 1 else 'deliveries'} will be sent again.")
 
 
 def verify_(tenant: TenantOption = None, line_item: LineItemOption = None, as_json: AsJson = False) -> None:
@@ -156,6 +157,7 @@ def slot_json(slot: Slot, names: dict[str, str | None]) -> dict[str, Any]:
         "wanted": _score_json(delivery.given, delivery.maximum),
         "confirmed": confirmed and _score_json(confirmed.given, confirmed.maximum),
         "standing": standing and _score_json(*standing),
+        "read_at": output.iso(slot.read_at) if slot.read_at else None,
         "overridden": slot.overridden,
         "attempt": delivery.attempt,
         "tries": slot.tries,
@@ -164,8 +166,12 @@ def slot_json(slot: Slot, names: dict[str, str | None]) -> dict[str, Any]:
     }
 
 
-def _listed(session: Session, /, tenant: str | None, **filters: Any) -> tuple[list[Slot], dict[str, str | None]]:
-    return grade_queries.listed(session, tenant_id=tenant_id_of(session, tenant), **filters), slugs(session)
+def _listed(
+    session: Session, /, tenant: str | None, **filters: Any
+) -> tuple[list[Slot], dict[str, str | None], dict[str, str]]:
+    """Slots, the slugs of tenants, and the names of registrations, both by id."""
+    found = grade_queries.listed(session, tenant_id=tenant_id_of(session, tenant), **filters)
+    return found, slugs(session), registrations.names(session)
 
 
 def _shown(
@@ -190,13 +196,14 @@ def _facts(slot: Slot, names: dict[str, str | None]) -> Iterable[tuple[str, obje
     yield "Delivery", delivery.id
     yield "State", " ".join(filter(None, (delivery.state, delivery.code)))
     yield "Note", slot.note
-    yield "Organisation", names.get(slot.tenant_id)
+    yield "Tenant", names.get(slot.tenant_id)
     yield "Context", f"{slot.context_id} {slot.context_title or ''}".strip()
     yield "Line item", f"{delivery.line_item_id} {slot.line_item_label or ''}".strip()
     yield "Person", delivery.user_id
     yield "Wanted", _wanted(slot)
     yield "Confirmed", slot.confirmed and _pair(slot.confirmed.given, slot.confirmed.maximum)
     yield "In the LMS", _standing(slot)
+    yield "Read there", output.moment(slot.read_at) if slot.read_at else None
     yield "Tries", slot.tries or None
     yield "Next try", output.moment(slot.due_at) if delivery.state == "pending" else None
     yield "Failing since", output.moment(slot.first_failed_at) if slot.first_failed_at else None
@@ -261,7 +268,10 @@ def _fault_json(fault: Fault) -> dict[str, str]:
 
 
 def _print_checked(checked: list[Checked], faults: list[Fault]) -> None:
-    rows = [(item.line_item_id, item.label, item.compared, len(item.differences), item.code) for item in checked]
+    rows = [
+        (item.line_item_id, output.short(item.label), item.compared, len(item.differences), item.code)
+        for item in checked
+    ]
     output.table(("Line item", "Label", "Compared", "Different", "Unreadable"), rows, empty="no line items")
     different = [
         (

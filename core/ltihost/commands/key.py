@@ -13,6 +13,7 @@ from ltihost.commands.operator import actor, operate
 from ltihost.commands.output import AsJson
 from ltihost.records import HOST
 from ltihost.store import keys, registrations
+from ltihost.store.tables import KeyPair
 
 RegistrationOption = Annotated[
     str | None, typer.Option("--registration", metavar="ID", help="Of this registration instead of the host.")
@@ -23,9 +24,9 @@ def list_(registration: RegistrationOption = None, as_json: AsJson = False) -> N
     """List the keys, without their private halves."""
     found = operate(_listed, registration)
     if as_json:
-        output.document(found)
+        output.document([_key_json(key) for key in found])
         return
-    rows = [(key["kid"], key["state"], key["since"], key["created_at"]) for key in found]
+    rows = [(key.id, key.state, output.moment(key.state_since), output.moment(key.created_at)) for key in found]
     output.table(("Kid", "State", "Since", "Made"), rows, empty="none: they are made by `ltihost migrate`")
 
 
@@ -36,13 +37,13 @@ def rotate(registration: RegistrationOption = None, as_json: AsJson = False) -> 
     """
     found = operate(_rotate, registration)
     if as_json:
-        output.document(found)
+        output.document([_key_json(key) for key in found])
         return
-    waiting = next((key for key in found if key["state"] == "published"), None)
-    signing = next(key["kid"] for key in found if key["state"] == "signing")
+    waiting = next((key for key in found if key.state == "published"), None)
+    signing = next(key.id for key in found if key.state == "signing")
     output.say(f"Key {signing} signs.")
     if waiting:
-        output.say(f"Key {waiting['kid']} is published since {waiting['since']}.")
+        output.say(f"Key {waiting.id} is published since {output.moment(waiting.state_since)}.")
         output.hint("a day after that it signs by itself, while the host serves")
 
 
@@ -58,20 +59,21 @@ def revoke(
     output.hint("LMSs that cache key sets may refuse what is signed now for up to a day")
 
 
-def _listed(session: Session, registration_id: str | None) -> list[dict[str, Any]]:
+def _key_json(key: KeyPair) -> dict[str, Any]:
+    return {
+        "kid": key.id,
+        "state": key.state,
+        "since": output.iso(key.state_since),
+        "created_at": output.iso(key.created_at),
+    }
+
+
+def _listed(session: Session, registration_id: str | None) -> list[KeyPair]:
     owner = registrations.get(session, registration_id).id if registration_id else HOST
-    return [
-        {
-            "kid": row.id,
-            "state": row.state,
-            "since": output.iso(row.state_since),
-            "created_at": output.iso(row.created_at),
-        }
-        for row in keys.listed(session, owner)
-    ]
+    return keys.listed(session, owner)
 
 
-def _rotate(session: Session, registration_id: str | None) -> list[dict[str, Any]]:
+def _rotate(session: Session, registration_id: str | None) -> list[KeyPair]:
     owner = registrations.get(session, registration_id).id if registration_id else HOST
     waiting = any(row.state == "published" for row in keys.listed(session, owner))
     keys.advance(session, owner, time.time())

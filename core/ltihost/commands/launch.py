@@ -36,7 +36,9 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List logins and launches, the newest first, refused ones included."""
-    found, names = operate(_listed, tenant, registration_id=registration, outcome=outcome, refusal=refusal, limit=limit)
+    found, names, links = operate(
+        _listed, tenant, registration_id=registration, outcome=outcome, refusal=refusal, limit=limit
+    )
     if as_json:
         output.document([attempt_json(attempt) for attempt in found])
         return
@@ -47,11 +49,14 @@ def list_(
             item.kind,
             item.outcome,
             item.refusal,
-            names.get(item.registration_id or ""),
+            output.short(names.get(item.registration_id or "")),
+            output.short(links.get(item.resource_link_id or "") or item.resource_link_id),
+            item.user_id,
         )
         for item in found
     ]
-    output.table(("When", "Code", "Kind", "Outcome", "Why", "Registration"), rows, empty="none")
+    output.table(("When", "Code", "Kind", "Outcome", "Why", "Registration", "Link", "Person"), rows, empty="none")
+    output.say_limit(len(found), limit)
 
 
 def show(code: Code, as_json: AsJson = False) -> None:
@@ -84,7 +89,6 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "warnings": list(attempt.warnings),
         "remote_address": attempt.remote_address,
         "user_agent": attempt.user_agent,
-        "user_id": attempt.user_id,
     }  # fmt: skip
 
 
@@ -102,14 +106,18 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "deployment_id": attempt.deployment_id,
         "message": attempt.message,
         "rung": attempt.rung,
+        "resource_link_id": attempt.resource_link_id,
+        "user_id": attempt.user_id,
     }
 
 
-def _listed(session: Session, /, tenant: str | None, **filters: Any) -> tuple[list[Attempt], dict[str, str]]:
-    """Attempts, and the names of all registrations by id."""
+def _listed(
+    session: Session, /, tenant: str | None, **filters: Any
+) -> tuple[list[Attempt], dict[str, str], dict[str, str | None]]:
+    """Attempts, the names of all registrations, and the titles of the links that were opened, both by id."""
     page = launches.page(session, tenant_id=tenant_id_of(session, tenant), **filters)
-    names = {registration.id: registration.name for registration in registrations.listed(session)}
-    return [launches.attempt(row) for row in page.rows], names
+    found = [launches.attempt(row) for row in page.rows]
+    return found, registrations.names(session), launches.link_titles(session, found)
 
 
 def _explained(session: Session, code: str, plugins: Plugins) -> Explanation:
@@ -142,7 +150,7 @@ def _surroundings(explanation: Explanation) -> list[tuple[str, str | None]]:
         ("LMS", " ".join(filter(None, (explanation.lms, registration.issuer if registration else None)))),
         ("Registration", f"{registration.id} {registration.name}" if registration else None),
         ("Deployment", attempt.deployment_id),
-        ("Organisation", f"{tenant.slug} {tenant.name}" if tenant else None),
+        ("Tenant", f"{tenant.slug} {tenant.name}" if tenant else None),
         ("Message", attempt.message),
         ("Recognised by", attempt.rung),
         ("Person", attempt.user_id),

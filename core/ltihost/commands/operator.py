@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import os
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec, TypeVar
 
@@ -13,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ltihost.commands import output
 from ltihost.records import HOST, Tenant
-from ltihost.settings import Settings, load_settings
+from ltihost.settings import Settings, load_settings, unknown_variables
 from ltihost.store import keys, migrations, tenants
 from ltihost.store.database import Database
 from ltihost.store.sqlite import database_path
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-TenantOption = Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="The organisation.")]
-TenantNeeded = Annotated[str, typer.Option("--tenant", metavar="SLUG", help="The organisation.")]
+_TENANT = typer.Option("--tenant", metavar="SLUG", help="The tenant by its slug; a tenant is one organisation.")
+TenantOption = Annotated[str | None, _TENANT]
+TenantNeeded = Annotated[str, _TENANT]
 
 
 def operate(work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -80,9 +83,15 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def make_ready(settings: Settings) -> None:
-    """What has to hold before the host listens: the schema is current, and the role can see one tenant only."""
+    """What has to hold before the host listens: the schema is current, the role can see one tenant only, the secret key
+    opens what is stored."""
+    for name, meant in unknown_variables(os.environ):
+        output.hint(f"{name} is no setting of ltihost and counts for nothing{meant}")
+    if (path := settings.secret_key_file) is not None and path.stat().st_mode & stat.S_IROTH:
+        output.hint(f"every user of this machine can read the secret key in {path}; better: chmod 600")
     async with opened(settings) as database:
         await database.check_role()
+        await database.check_secrets()
 
 
 def actor() -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import orjson
@@ -67,6 +70,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
         screen.print()
 
 
+def say_limit(shown: int, limit: int) -> None:
+    """Say that a list may go on, where it is as long as it may be."""
+    if shown == limit:
+        hint(f"these are the first {limit}; --limit shows more")
+
+
 def facts(pairs: Sequence[tuple[str, object]]) -> None:
     """Names and values, one pair a line; a long value goes on below itself."""
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -100,6 +109,17 @@ def plain(value: object) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value))
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in str(value))
+
+
+def short(text: str | None, most: int = 40) -> str | None:
+    """A text for a table's column: cut, with an ellipsis, where it is longer than `most`."""
+    return text if text is None or len(text) <= most else text[: most - 1] + "…"
+
+
+def own_command() -> str:
+    """This very command as another terminal can call it: by name if a shell finds it, else by path."""
+    path = Path(sys.argv[0])
+    return path.name if shutil.which(path.name) else shlex.quote(str(path.absolute()))
 
 
 def iso(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""`ltihost plugin`: what is installed and loaded here, and what each organisation switched on."""
+"""`ltihost plugin`: what is installed and loaded here, and what each tenant switched on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MASK = "********"
 
 
 def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
-    """List the plugins of this host; with --tenant also what the organisation switched on."""
+    """List the plugins of this host; with --tenant also what the tenant switched on."""
     settings = load_settings()
     plugins = load_plugins(settings.plugins, at_fault=plugins_at_fault(settings.plugin_faults_file))
     switches = {switch.key: switch for switch in operate(_switches, tenant)} if tenant else None
@@ -53,7 +53,7 @@ def enable(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Switch a plugin on for an organisation."""
+    """Switch a plugin on for a tenant."""
     plugin = loaded(load_plugins(load_settings().plugins), key)
     settings = read_settings(plugin, assignments) if assignments else None
     switch = operate(_enable, tenant, key, settings)
@@ -64,7 +64,7 @@ def enable(
 
 
 def disable(key: Key, tenant: TenantNeeded, as_json: AsJson = False) -> None:
-    """Switch a plugin off for an organisation. Its settings stay; launches get a plain page."""
+    """Switch a plugin off for a tenant. Its settings stay; launches get a plain page."""
     switch = operate(_disable, tenant, key)
     if as_json:
         output.document(_switch_json(switch, tenant))

@@ -48,7 +48,7 @@ def create(
 ) -> None:
     """Register an LMS. With only application and plugin it makes a draft and says what to enter in the LMS.
 
-    Without --tenant the registration is shared by all organisations. Endpoints that follow from issuer and client id
+    Without --tenant the registration is shared by all tenants. Endpoints that follow from issuer and client id
     in this LMS need not be given.
     """
     settings = load_settings()
@@ -84,7 +84,7 @@ def list_(tenant: TenantOption = None, as_json: AsJson = False) -> None:
         for v in views
         for r in (v.registration,)
     ]
-    columns = ("Id", "Name", "State", "Organisation", "Application", "Plugin", "Issuer")
+    columns = ("Id", "Name", "State", "Tenant", "Application", "Plugin", "Issuer")
     output.table(columns, rows, empty="none yet: ltihost registration create --tenant SLUG --app SLUG --plugin KEY")
 
 

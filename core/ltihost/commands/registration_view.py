@@ -75,9 +75,9 @@ def print_view(view: View, settings: Settings, plugin: LoadedPlugin | None) -> N
     registration = view.registration
     urls = tool_urls(settings, registration, view.tool_name)
     application = view.application and view.application.slug
-    owner = view.tenant or "every organisation (shared)"
+    owner = view.tenant or "every tenant (shared)"
     output.say((f"Registration {registration.id}", "bold"), f" {registration.name}, {registration.state}")
-    output.facts([("Organisation", owner), ("Application", application), ("Plugin", registration.plugin)])
+    output.facts([("Tenant", owner), ("Application", application), ("Plugin", registration.plugin)])
     output.say()
     output.say(("What the LMS wants to know", "bold"))
     output.facts([("Login URL", urls.login), ("Launch and redirect URL", urls.launch), ("Key set URL", urls.key_set)])
@@ -98,7 +98,8 @@ def _print_next(view: View, plugin: LoadedPlugin | None) -> None:
             lacking = [name for name in lacking if name in ("issuer", "client-id")] or lacking
         output.hint(f"next: ltihost registration set {registration.id} " + " ".join(f"{name}=..." for name in lacking))
     elif registration.state != "active":
-        output.hint(f"next: ltihost registration check {registration.id}, then registration approve {registration.id}")
+        output.hint(f"next: ltihost registration check {registration.id}")
+        output.hint(f"then: ltihost registration approve {registration.id}")
     if view.plugin_enabled is False:
         output.hint(f"next: ltihost plugin enable {registration.plugin} --tenant {view.tenant}")
 

@@ -35,7 +35,7 @@ def add(
 
 
 def list_(tenant: TenantNeeded, as_json: AsJson = False) -> None:
-    """List an organisation's rules."""
+    """List a tenant's rules."""
     found = operate(_listed, tenant)
     if as_json:
         output.document([_json(rule_id, rule) for rule_id, rule in found])

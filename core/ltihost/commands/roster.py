@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from sqlalchemy.orm import Session
 
 from ltihost.commands import output
 from ltihost.commands.operator import TenantOption, actor, operate, tenant_id_of, with_host
 from ltihost.commands.output import AsJson
 from ltihost.flows.roster import RosterFlow, Synced
 from ltihost.host import Host
-from ltihost.store import roster_queries, rosters
+from ltihost.store import registrations, roster_queries, rosters
 from ltihost.store.service_tables import RosterRun
+from ltihost.store.tables import Context
 
 ContextId = Annotated[str, typer.Argument(metavar="CONTEXT", help="The context's id, `ctx_…`.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `roster list` shows it.")]
@@ -33,23 +35,34 @@ def list_(
     tenant: TenantOption = None,
     context: Annotated[str | None, typer.Option("--context", metavar="CONTEXT", help="Of this context only.")] = None,
     state: Annotated[
-        str | None, typer.Option("--state", metavar="STATE", help="running, applied, held, failed or superseded.")
+        Literal["running", "applied", "held", "failed", "superseded"] | None, typer.Option(help="Only these.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List readings of rosters, newest first; those that are held wait for `roster approve`."""
     tenant_id = operate(tenant_id_of, tenant) if tenant else None
-    found = operate(roster_queries.runs, context_id=context, state=state, tenant_id=tenant_id, limit=limit)
+    found, lms = operate(_listed, context_id=context, state=state, tenant_id=tenant_id, limit=limit)
     if as_json:
-        output.document([_json(run) for run in found])
+        output.document([_json(run, context) for run, context in found])
         return
-    columns = ("Run", "Context", "State", "When", "Members", "Added", "Changed", "Left", "Why")
+    columns = ("Run", "LMS", "Context", "Title", "State", "When", "Members", "Added", "Changed", "Left", "Why")
     rows = [
-        (run.id, run.context_id, run.state, output.moment(run.started_at), run.total, run.added, run.changed, run.removed, run.note or run.code)
-        for run in found
+        (
+            run.id, output.short(lms[context.registration_id]), context.id, output.short(context.title), run.state,
+            output.moment(run.started_at), run.total, run.added, run.changed, run.removed, run.note or run.code,
+        )
+        for run, context in found
     ]  # fmt: skip
     output.table(columns, rows, empty="no roster was read yet")
+    output.say_limit(len(found), limit)
+
+
+def _listed(session: Session, /, **filters: Any) -> tuple[list[tuple[RosterRun, Context]], dict[str, str]]:
+    """Runs with their contexts, and the names of registrations by id."""
+    found = roster_queries.runs(session, **filters)
+    contexts = roster_queries.contexts(session, {run.context_id for run in found})
+    return [(run, contexts[run.context_id]) for run in found], registrations.names(session)
 
 
 async def _sync(host: Host, context_id: str, *, lift_brake: bool = False) -> Synced:
@@ -83,8 +96,10 @@ def _show(done: Synced, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _json(run: RosterRun) -> dict[str, Any]:
+def _json(run: RosterRun, context: Context) -> dict[str, Any]:
     return run.values() | {
+        "context_title": context.title,
+        "registration_id": context.registration_id,
         "started_at": output.iso(run.started_at),
         "finished_at": run.finished_at and output.iso(run.finished_at),
     }

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 import uvicorn
@@ -24,6 +25,7 @@ from ltihost.errors import Conflict
 from ltihost.logs import configure_logs
 from ltihost.settings import Settings, load_settings
 
+DEFAULT_PORT = 8_000
 #: Connections per process. Further ones are answered 503 at once, so that those inside are served in time.
 MAX_CONNECTIONS = 2_000
 GRACE_SECONDS = 25
@@ -32,7 +34,12 @@ _BACKLOG = 2_048
 
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on.")] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, help="The port to listen on. Default: that of a base URL on this machine, else 8000."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
     forwarded_allow_ips: Annotated[
         str | None,
@@ -42,6 +49,7 @@ def serve(
     """Answer launches and the API until stopped. Ctrl-C or SIGTERM lets requests under way end."""
     settings = load_settings()
     asyncio.run(make_ready(settings))
+    port = port or _own_port(settings.base_url) or DEFAULT_PORT
     listener = listen(host, port)
     allow_open_files(MAX_CONNECTIONS + 200)
     output.hint(f"{settings.base_url} is served on http://{host}:{port}, {workers} process(es); Ctrl-C stops")
@@ -55,6 +63,12 @@ def serve(
     server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
+
+
+def _own_port(base_url: str) -> int | None:
+    """The port at which browsers look for the host, if no proxy stands before it."""
+    parts = urlsplit(base_url)
+    return parts.port if parts.scheme == "http" else None
 
 
 def build() -> ASGIApp:

@@ -19,17 +19,17 @@ def create(
     name: Annotated[str, typer.Option(help="The name that people read.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make an organisation."""
+    """Make a tenant: one organisation whose data are apart from all others'."""
     tenant = operate(tenants.create, slug, name=name, actor=actor())
     if as_json:
         output.document(tenant_json(tenant))
         return
-    output.say(f"Organisation {tenant.slug} ({tenant.name}) is there.")
+    output.say(f"Tenant {tenant.slug} ({tenant.name}) is there.")
     output.hint(f"next: ltihost plugin enable KEY --tenant {tenant.slug}")
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List organisations."""
+    """List tenants."""
     found = operate(tenants.listed)
     if as_json:
         output.document([tenant_json(tenant) for tenant in found])
@@ -39,12 +39,12 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def suspend(slug: Slug, as_json: AsJson = False) -> None:
-    """Let no launch of an organisation through until it is resumed. Nothing is lost."""
+    """Let no launch of a tenant through until it is resumed. Nothing is lost."""
     tenant = operate(tenants.suspend, slug, actor=actor())
     if as_json:
         output.document(tenant_json(tenant))
         return
-    output.say(f"Organisation {tenant.slug} is suspended.")
+    output.say(f"Tenant {tenant.slug} is suspended.")
 
 
 def resume(slug: Slug, as_json: AsJson = False) -> None:
@@ -53,4 +53,4 @@ def resume(slug: Slug, as_json: AsJson = False) -> None:
     if as_json:
         output.document(tenant_json(tenant))
         return
-    output.say(f"Organisation {tenant.slug} is active.")
+    output.say(f"Tenant {tenant.slug} is active.")

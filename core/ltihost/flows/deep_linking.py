@@ -34,7 +34,7 @@ from ltihost.errors import Gone, Invalid, NotFound, NotPermitted
 from ltihost.host import Host
 from ltihost.launch_record import launch_record
 from ltihost.lti.claims import MAX_TEXT, MAX_TITLE, clean
-from ltihost.lti.content_items import ITEM_PARAMETER, LTI_LINK, Form, Writer, check_answer, read_custom
+from ltihost.lti.content_items import ITEM_PARAMETER, LTI_LINK, Form, Writer, changes, check_answer, read_custom
 from ltihost.lti.deep_linking import secured
 from ltihost.plugins.abilities import PicksContent
 from ltihost.records import Binding, DeepLinking, Launch, Registration
@@ -73,6 +73,14 @@ class Answer:
         return hashlib.sha256(json.dumps(body, default=str, sort_keys=True).encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Where the application sends the teacher's browser, and what this LMS will keep otherwise than it was asked to."""
+
+    continue_url: str
+    warnings: Sequence[str]
+
+
 class DeepLinkingFlow:
     """One instance serves the whole process; it keeps nothing of a conversation."""
 
@@ -89,8 +97,8 @@ class DeepLinkingFlow:
         """The conversation as it stands. Raises NotFound."""
         return await self.host.database.run(tenant_id, deep_links.get, link_id, application_id)
 
-    async def finish(self, tenant_id: str, application_id: str, link_id: str, answer: Answer) -> str:
-        """The URL to which the application sends the teacher's browser. Nothing is stored unless all is well.
+    async def finish(self, tenant_id: str, application_id: str, link_id: str, answer: Answer) -> Finished:
+        """Keep the answer for the teacher's browser. Nothing is stored unless all is well.
 
         Raises NotFound, Gone (`deep_link_expired`), Conflict (`deep_link_finished`), NotBound, NotPermitted
         (`role_forbidden`), Invalid (a fault of an item), PluginFailed.
@@ -98,11 +106,12 @@ class DeepLinkingFlow:
         link = await self.show(tenant_id, application_id, link_id)
         if link.state != "open":
             deep_links.check_same(link, answer.digest)
-            return self._continue_url(link, await self._registration(link))
+            registration = await self._registration(link)
+            return Finished(self._continue_url(link, registration), link.answer.get("warnings", ()))
         binding = await self.host.binding(link.registration_id, link.deployment_id)
         launch = launch_record(link.launch, binding)
         self._check(link, launch, answer)
-        items, rows = self._written(link, launch, answer)
+        items, rows, warnings = self._written(link, launch, answer)
         await self.host.database.run(
             tenant_id,
             deep_links.finish,
@@ -112,11 +121,12 @@ class DeepLinkingFlow:
                 "items": items,
                 "message": clean(answer.message, MAX_TITLE),
                 "error": clean(answer.error, MAX_TITLE),
+                "warnings": warnings,
             },
             items=rows,
             now=self.host.clock(),
         )
-        return self._continue_url(link, binding.registration)
+        return Finished(self._continue_url(link, binding.registration), warnings)
 
     async def give_back(self, request: Request) -> Response:
         """The page that posts the answer. A second visit learns that it is spent; only a person's own visit counts."""
@@ -157,17 +167,19 @@ class DeepLinkingFlow:
 
     def _written(
         self, link: deep_links.DeepLink, launch: Launch, answer: Answer
-    ) -> tuple[list[dict[str, Any]], list[ContentItem]]:
-        """Step 3, and the rows of step 4."""
+    ) -> tuple[list[dict[str, Any]], list[ContentItem], list[str]]:
+        """Step 3, the rows of step 4, and the warnings."""
         launch_url = registered_base(self.host.settings, launch.binding.registration) + "/launch"
         writer = Writer(_settings(launch), launch_url, self._admits_http)
-        items, rows = [], []
+        items, rows, warnings = [], [], []
         for place, form in enumerate(answer.items):
             self._check_target(place, form, launch.binding)
             item_id = new_id("itm")
-            items.append(self._linted(place, writer.write(place, form, item_id), launch))
+            written = writer.write(place, form, item_id)
+            items.append(self._linted(place, written, launch))
+            warnings += [f"items.{place}: {text}" for text in changes(written, items[-1])]
             rows.append(_row(link, launch, place, form, item_id, self.host.clock()))
-        return items, rows
+        return items, rows, warnings
 
     def _check_target(self, place: int, form: Form, binding: Binding) -> None:
         """An LTI link must lead where its launches may end."""
@@ -219,6 +231,12 @@ class DeepLinkingFlow:
         token = await self._signed(link, launch)
         if not await self.host.database.run(link.tenant_id, deep_links.spend, link.id, now):
             raise Gone("deep_link_used", "The answer went to the platform already.")
+        log.info(
+            "deep_link.returned",
+            deep_link=link.id,
+            registration=link.registration_id,
+            items=_told(link.answer["items"]),
+        )
         return self.host.pages.deep_link_return(
             action=_settings(launch).return_url, jwt=token, frame_ancestors=ancestors
         )
@@ -262,6 +280,11 @@ class DeepLinkingFlow:
 
     def _admits_http(self, url: str) -> bool:
         return http_permitted(urlsplit(url).hostname, self.host.settings.allow_networks)
+
+
+def _told(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Items as the log has them: what they are and where they lead, but not what is written in them."""
+    return [{name: item[name] for name in ("type", "title", "url") if name in item} for item in items]
 
 
 def _settings(launch: Launch) -> DeepLinking:

@@ -17,24 +17,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Busy, Conflict, LtihostError, ServiceFailed
 from ltihost.host import Host
-from ltihost.lti.members import read_member
+from ltihost.lti.members import read_member, standing
 from ltihost.plugins.abilities import ReadsRoster
 from ltihost.records import Binding
+from ltihost.retry import spread
 from ltihost.role_rules import apply_role_rules
 from ltihost.service_records import GiveUp, LeftOut, Member, RetryLater, RosterChange, RosterPage
 from ltihost.store import jobs, roster_queries, rosters, tenants
 from ltihost.store.jobs import Done, Job, Later, Verdict
 
+T = TypeVar("T")
 log = structlog.get_logger()
 #: People who may leave a context at once without anybody looking, and the share of its members beyond that.
 ALWAYS_MAY_LEAVE = 3
@@ -42,11 +45,15 @@ SHARE_MAY_LEAVE = 0.25
 #: Members stored by one transaction. After each the database is left to others for as long as it took, since on SQLite
 #: whoever asks again at once gets the lock again, and launches would wait.
 AT_ONCE = 500
+#: Rows read before launches, which share the event loop, have their turn.
+_ROWS_AT_ONCE = 100
 JOB = "roster"
 EVERY_SECONDS = 86_400.0
 #: A context that nobody opened for so long is not read any more.
 IN_USE_SECONDS = 30 * 86_400.0
 RUNNING_SECONDS = 60.0
+#: For how long a run that met with a busy database tries to say so.
+BUSY_SECONDS = 120.0
 #: How long an application waits at most while a link's members are read.
 LINK_SECONDS = 60.0
 
@@ -82,17 +89,18 @@ class _Rows:
         if not binding.registration.nrps or not isinstance(adapter, ReadsRoster):
             raise ServiceFailed(GiveUp("roster_off"), "Rosters are switched off for this registration.")
         self.adapter = adapter
-        self._calls = host.calls
-        self._binding = binding
+        self._normalise = host.calls.member_normaliser(binding)
         # A roster has thousands of rows and a handful of different lists of roles.
-        self._roles = lru_cache(maxsize=256)(lambda uris: host.calls.map_roles(uris, binding))
+        self._standing = lru_cache(maxsize=256)(
+            lambda uris: standing(
+                host.calls.map_roles(uris, binding), institution_admin=binding.registration.institution_admin
+            )
+        )
+        self._earned = lru_cache(maxsize=256)(lambda roles: apply_role_rules(binding.role_rules, roles))
 
     def member(self, row: Mapping[str, Any]) -> Member | LeftOut:
-        normalised = self._calls.normalise_member(row, self._binding)
-        if isinstance(normalised, LeftOut):
-            return normalised
-        institution_admin = self._binding.registration.institution_admin
-        return read_member(normalised, lambda uris: self._roles(tuple(uris)), institution_admin=institution_admin)
+        normalised = self._normalise(row)
+        return normalised if isinstance(normalised, LeftOut) else read_member(normalised, self._standing)
 
     def listed(self, row: Mapping[str, Any]) -> rosters.Listed | None:
         """The row as the store takes it; None for who is no member (any more) or cannot be known by a key."""
@@ -102,7 +110,7 @@ class _Rows:
         key = self.adapter.member_key(member.subject)
         if key is None:
             return None
-        return rosters.Listed(key, member, *apply_role_rules(self._binding.role_rules, member.roles))
+        return rosters.Listed(key, member, *self._earned(member.roles))
 
 
 class RosterFlow:
@@ -122,10 +130,12 @@ class RosterFlow:
             binding = await self.host.binding(sync.registration_id, sync.deployment_id)
             reading = await self._read(sync, binding)
             return await self._settle(sync, binding, reading, lift_brake=lift_brake)
-        except Busy:
+        except asyncio.CancelledError:
+            with suppress(Busy):
+                await self._stop(sync, "failed", "cut_off", "It took too long, or the process was told to stop.")
             raise
         except LtihostError as error:
-            await self._stop(sync, "failed", error.code, error.message)
+            await self._fail(sync, error)
             raise
 
     async def read_link(
@@ -139,12 +149,13 @@ class RosterFlow:
         rows = _Rows(self.host, await self.host.binding(place.registration_id, place.deployment_id))
         found: dict[str, Member] = {}
         try:
-            async with asyncio.timeout(LINK_SECONDS):
-                async for page in rows.adapter.roster(urls, resource_link=link_lms_id, role=role):
-                    for row in page.rows:
-                        member = rows.member(row)
-                        if isinstance(member, Member) and member.active:
-                            found[member.subject] = member
+            pages = rows.adapter.roster(urls, resource_link=link_lms_id, role=role)
+            async with asyncio.timeout(LINK_SECONDS), _closing(pages):
+                async for page in pages:
+                    for part in _parts(page.rows, _ROWS_AT_ONCE):
+                        members = [member for row in part if isinstance(member := rows.member(row), Member)]
+                        found |= {member.subject: member for member in members if member.active}
+                        await asyncio.sleep(0)
         except TimeoutError:
             raise ServiceFailed(RetryLater("timeout"), "The LMS took too long to list the link's members.") from None
         return list(found.values())
@@ -153,15 +164,16 @@ class RosterFlow:
         """Steps 3 and 4. Raises ServiceFailed and PluginFailed."""
         rows = _Rows(self.host, binding)
         reading = _Reading({})
-        async for page in rows.adapter.roster(sync.urls):
-            _check_context(page, sync)
-            reading.pages += 1
-            for row in page.rows:
-                listed = rows.listed(row)
-                if listed is None:
-                    reading.left_out += 1
-                else:
-                    reading.members[listed.key] = listed
+        pages = rows.adapter.roster(sync.urls)
+        async with _closing(pages):
+            async for page in pages:
+                _check_context(page, sync)
+                reading.pages += 1
+                for part in _parts(page.rows, _ROWS_AT_ONCE):
+                    listed = [found for row in part if (found := rows.listed(row)) is not None]
+                    reading.left_out += len(part) - len(listed)
+                    reading.members |= {member.key: member for member in listed}
+                    await asyncio.sleep(0)
         return reading
 
     async def _settle(self, sync: rosters.Sync, binding: Binding, reading: _Reading, *, lift_brake: bool) -> Synced:
@@ -173,25 +185,28 @@ class RosterFlow:
             note = f"The LMS listed nobody, and {listed} the time before; nothing was changed."
             await self._stop(sync, "failed", "roster_empty", note, pages=reading.pages)
             return Synced(sync.run_id, "failed", reading.pages, 0, reading.left_out, code="roster_empty", note=note)
-        if not lift_brake and leaving > max(ALWAYS_MAY_LEAVE, SHARE_MAY_LEAVE * listed):
-            note = f"{leaving} of {listed} members would leave; approve run {sync.run_id} if that is right."
+        if not lift_brake and len(leaving) > max(ALWAYS_MAY_LEAVE, SHARE_MAY_LEAVE * listed):
+            note = f"{len(leaving)} of {listed} members would leave; approve run {sync.run_id} if that is right."
             await self._stop(
-                sync, "held", "roster_brake", note, pages=reading.pages, total=len(reading.members), removed=leaving
-            )
-            log.warning("roster.held", tenant=sync.tenant_id, context=sync.context_id, leaving=leaving, of=listed)
+                sync, "held", "roster_brake", note,
+                pages=reading.pages, total=len(reading.members), removed=len(leaving),
+            )  # fmt: skip
+            log.warning("roster.held", tenant=sync.tenant_id, context=sync.context_id, leaving=len(leaving), of=listed)
             return Synced(
                 sync.run_id, "held", reading.pages, len(reading.members), reading.left_out,
                 code="roster_brake", note=note,
             )  # fmt: skip
-        change = await self._apply(sync, binding, reading)
+        change = await self._apply(sync, binding, reading, leaving)
         if change.added or change.changed or change.removed:
             await self.host.calls.roster_changed(change, binding)
         return Synced(sync.run_id, "applied", reading.pages, len(reading.members), reading.left_out, change)
 
-    async def _apply(self, sync: rosters.Sync, binding: Binding, reading: _Reading) -> RosterChange:
+    async def _apply(
+        self, sync: rosters.Sync, binding: Binding, reading: _Reading, leaving: Sequence[str]
+    ) -> RosterChange:
         """Step 6. The last slice and the removals are one transaction, so that a short list is one altogether."""
-        members = list(reading.members.values())
-        slices: list[Sequence[rosters.Listed]] = [members[i : i + AT_ONCE] for i in range(0, len(members), AT_ONCE)]
+        members = tuple(reading.members.values())
+        slices = list(_parts(members, AT_ONCE))
         change = RosterChange(sync.context_id, sync.generation)
         run, sync_roles = self.host.database.run, binding.registration.sync_roles
         keep_launched = not self.host.adapter(binding).trusts_roster_roles
@@ -206,9 +221,20 @@ class RosterFlow:
         totals = rosters.Totals(reading.pages, len(members), reading.left_out)
         return await run(
             sync.tenant_id, rosters.finish, sync, slices[-1] if slices else (), change, totals,
-            sync_roles=sync_roles, keep_launched=keep_launched, remove=binding.registration.remove_on_unenrol,
+            leaving=leaving, sync_roles=sync_roles, keep_launched=keep_launched, remove=binding.registration.remove_on_unenrol,
             now=self.host.clock(),
         )  # fmt: skip
+
+    async def _fail(self, sync: rosters.Sync, error: LtihostError) -> None:
+        """Nobody can read this roster before the run has ended, so it ends as soon as the database takes it."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return await self._stop(sync, "failed", error.code, error.message)
+            except Busy:
+                if time.monotonic() > until:
+                    return None
+            await asyncio.sleep(spread(1.0))
 
     async def _stop(
         self, sync: rosters.Sync, state: str, code: str, note: str, *, pages: int = 0, total: int = 0, removed: int = 0
@@ -226,6 +252,20 @@ def _check_context(page: RosterPage, sync: rosters.Sync) -> None:
             GiveUp("roster_context", at_once=True),
             f"The LMS answered with the roster of context {page.context_lms_id[:100]!r}, not {sync.context_lms_id!r}.",
         )
+
+
+@asynccontextmanager
+async def _closing(pages: AsyncIterator[RosterPage]) -> AsyncIterator[None]:
+    """However the reading ends, no request of it stays under way."""
+    try:
+        yield
+    finally:
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()
+
+
+def _parts(items: tuple[T, ...], size: int) -> Iterator[tuple[T, ...]]:
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 def _joined(one: RosterChange, other: RosterChange) -> RosterChange:

@@ -150,16 +150,22 @@ def read_services(claims: Mapping[str, Any]) -> Services:
     ags = members(claims.get(AGS_ENDPOINT))
     nrps = members(claims.get(NAMES_AND_ROLES))
     notices = members(claims.get(NOTICE_SERVICE))
+    nrps_versions = texts(nrps.get("service_versions"))
     return Services(
         line_items_url=web_url(ags.get("lineitems")),
         line_item_url=web_url(ags.get("lineitem")),
         ags_scopes=texts(ags.get("scope")),
-        memberships_url=web_url(nrps.get("context_memberships_url")),
-        nrps_versions=texts(nrps.get("service_versions")),
+        memberships_url=web_url(nrps.get("context_memberships_url")) if _speaks_nrps_2(nrps_versions) else None,
+        nrps_versions=nrps_versions,
         groups_url=web_url(members(claims.get(GROUPS)).get("context_groups_url")),
         notices_url=web_url(notices.get("platform_notification_service_url")),
         notice_types=texts(notices.get("notice_types_supported")),
     )
+
+
+def _speaks_nrps_2(versions: tuple[str, ...]) -> bool:
+    """A platform may list older versions beside 2.0, and one that lists none means 2.0. NRPS 2.0, 3.6.1.1."""
+    return not versions or "2.0" in versions
 
 
 def _stringify(value: object) -> str:

@@ -133,6 +133,24 @@ class Writer:
         return sound and (url.startswith("https:") or self._admits_http(url))
 
 
+def changes(written: Mapping[str, Any], linted: Mapping[str, Any]) -> list[str]:
+    """What will be otherwise than it was chosen because this LMS cannot keep it, in sentences for people."""
+    told = []
+    title, maximum, made = written.get("title"), _maximum(written), _maximum(linted)
+    if title and linted.get("title") != title:
+        told.append(f"this LMS takes the title as {linted.get('title')!r}.")
+    if maximum is not None and made is None:
+        told.append("this LMS makes no column in the gradebook.")
+    elif maximum is not None and made != maximum:
+        told.append(f"this LMS makes a column of {made} points, not of {maximum}; scores are scaled to it.")
+    return told
+
+
+def _maximum(item: Mapping[str, Any]) -> object:
+    column = item.get("lineItem")
+    return column.get("scoreMaximum") if isinstance(column, Mapping) else None
+
+
 def read_custom(custom: Mapping[str, Any], place: int) -> dict[str, str]:
     """Custom parameters as texts: numbers and booleans are written out, null ones left out. Deep Linking 3.2."""
     found: dict[str, str] = {}

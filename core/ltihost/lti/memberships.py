@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ltihost.lti.link_header import linked
 from ltihost.lti.service_json import name, read_body
 from ltihost.lti.service_urls import with_parameters
@@ -29,9 +27,9 @@ def read_page(answer: ServiceAnswer, url: str) -> RosterPage:
     container = read_body(answer.body)
     if container is None:
         return RosterPage(())
-    rows = container.get("members") if isinstance(container, Mapping) else None
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+    rows = container.get("members") if isinstance(container, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise StrictJsonError("no membership container")
     context = container.get("context")
-    context_id = name(context.get("id")) if isinstance(context, Mapping) else None
+    context_id = name(context.get("id")) if isinstance(context, dict) else None
     return RosterPage(tuple(rows), context_id, linked(answer, "differences", url))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ltihost.lti.service_json import read_body
+from ltihost.lti.strict_json import StrictJsonError
 from ltihost.retry import read_retry_after
 from ltihost.service_records import (
     GiveUp,
@@ -18,6 +22,8 @@ from ltihost.service_records import (
 _ON_A_LINE_ITEM: frozenset[Operation] = frozenset(
     {"line_item.read", "line_item.update", "line_item.delete", "score", "results"}
 )
+#: Where platforms put the sentence for people in an error answer. RFC 6749 5.2, RFC 9457 3.1, and habit.
+_SENTENCES = ("error_description", "reason", "message", "detail", "title", "error")
 
 
 def outcome_of(answer: ServiceAnswer, operation: Operation, now: float) -> Outcome:
@@ -36,3 +42,18 @@ def outcome_of(answer: ServiceAnswer, operation: Operation, now: float) -> Outco
     if status == 409 and operation == "score":
         return Stale()
     return GiveUp("refused")
+
+
+def words_of(answer: ServiceAnswer) -> str:
+    """The sentence for people in an error answer, where it is JSON that has one; else the body as it came."""
+    try:
+        body = read_body(answer.body)
+    except StrictJsonError:
+        return answer.text
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    for found in (errors, body):
+        if isinstance(found, Mapping):
+            sentences = (found.get(name) for name in _SENTENCES)
+            if sentence := next((text for text in sentences if isinstance(text, str) and text), None):
+                return sentence
+    return answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -13,20 +14,41 @@ _BOM = b"\xef\xbb\xbf"
 #: More digits before and after the point than any gradebook has; they keep 1e999999 from becoming a long text.
 _MOST_DIGITS = 15
 _MOST_PLACES = 100
+#: What stands where a character was lost.
+LOST = "\ufffd"
+#: An escape in a JSON text; `lost` is one that no database holds: NUL, or half a character without its other half.
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lost>\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))|\\."
+)
 
 
 def read_body(raw: bytes) -> Any:
     """The JSON value of an answer; None for an empty body. Raises StrictJsonError.
 
-    A byte order mark is passed over: PHP sites send one when a file of theirs was saved with it.
+    A byte order mark is passed over: PHP sites send one when a file of theirs was saved with it. Half a character, which
+    is left where a name was cut within one, and NUL become U+FFFD: one such name must not make a whole roster unreadable.
     """
     text = raw.removeprefix(_BOM).strip()
     if not text:
         return None
+    if b"\\u0000" in text:
+        text = _without_lost(text)
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _read_again(_without_lost(text))
+
+
+def _read_again(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise StrictJsonError("not JSON") from error
+
+
+def _without_lost(text: bytes) -> bytes:
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found["lost"] else found[0], text)
 
 
 def write_body(body: Any) -> bytes:

@@ -52,14 +52,15 @@ class VerifiedToken:
 
 
 async def verify_id_token(
-    raw: str, registration: Registration, keys: PlatformKeys, *, nonce_hash: bytes, now: float, trace: Trace
-) -> VerifiedToken:
+    raw: str, registration: Registration, keys: PlatformKeys, *, nonce_hash: bytes, asked_at: float, now: float,
+    trace: Trace,
+) -> VerifiedToken:  # fmt: skip
     """Verify `raw` for a login of `registration`, noting each check that holds on `trace`.
 
-    `nonce_hash` is the SHA-256 of the nonce that the login sent, `now` in seconds since the epoch. Raises Refused
-    with a code of `errors.REASONS`.
+    `nonce_hash` is the SHA-256 of the nonce that the login sent at `asked_at`; this and `now` are seconds since the
+    epoch. Raises Refused with a code of `errors.REASONS`.
     """
-    verified = await _verified(raw, registration, keys, now, trace)
+    verified = await _verified(raw, registration, keys, now, trace, asked_at)
     _check_nonce(verified.claims, nonce_hash, trace)
     return verified
 
@@ -75,7 +76,7 @@ async def verify_notice(
 
 
 async def _verified(
-    raw: str, registration: Registration, keys: PlatformKeys, now: float, trace: Trace
+    raw: str, registration: Registration, keys: PlatformKeys, now: float, trace: Trace, asked_at: float | None = None
 ) -> VerifiedToken:
     header = _header(raw, registration)
     kid, alg = header.get("kid"), _algorithm(header, registration)
@@ -86,6 +87,7 @@ async def _verified(
     trace.passed("signature")
     _check_issuer(claims, registration, trace)
     _check_audience(claims, registration, trace)
+    _compare_clocks(claims, registration, now, trace, asked_at)
     _check_time(claims, registration, now, trace)
     return VerifiedToken(claims, kid, alg)
 
@@ -186,8 +188,19 @@ def _audiences(aud: object) -> frozenset[str]:
     return frozenset(texts)
 
 
+def _compare_clocks(
+    claims: Mapping[str, Any], registration: Registration, now: float, trace: Trace, asked_at: float | None
+) -> None:
+    """Warn when the clocks differ. A token answers its login: one that was issued before it comes from a late clock."""
+    issued, leeway = _time(claims, "iat"), _leeway(registration)
+    ahead, behind = issued - now, asked_at - issued if asked_at is not None else 0.0
+    for seconds, where in ((ahead, "ahead of"), (behind, "behind")):
+        if seconds > leeway:
+            trace.warn(f"the clock of the LMS seems to be about {_about(seconds)} {where} this host's")
+
+
 def _check_time(claims: Mapping[str, Any], registration: Registration, now: float, trace: Trace) -> None:
-    leeway = min(max(registration.leeway, 0), MAX_LEEWAY)
+    leeway = _leeway(registration)
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
     not_before = _time(claims, "nbf") if claims.get("nbf") is not None else issued
     faults = (
@@ -198,12 +211,24 @@ def _check_time(claims: Mapping[str, Any], registration: Registration, now: floa
         ("expired", now >= expires + leeway),
         ("issued_too_long_ago", now - issued >= MAX_AGE + leeway),
     )
-    received = f"issued {now - issued:.0f} s ago, valid for {expires - issued:.0f} s"
+    age = now - issued
+    when = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future"
+    received = f"issued {when}, valid for {expires - issued:.0f} s"
     for code, found in faults:
         if found:
             expected = f"issued at most {MAX_AGE} s ago and not expired, give or take {leeway} s"
             raise Refused(code, "time", expected=expected, received=received)
     trace.passed("time", received=received)
+
+
+def _leeway(registration: Registration) -> int:
+    return min(max(registration.leeway, 0), MAX_LEEWAY)
+
+
+def _about(seconds: float) -> str:
+    units = ((86_400, "days"), (3_600, "hours"), (60, "minutes"))
+    size, unit = next((pair for pair in units if seconds >= 2 * pair[0]), (1, "seconds"))
+    return f"{seconds / size:.0f} {unit}"
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:

@@ -90,15 +90,24 @@ class Calls:
 
     def normalise_member(self, member: Mapping[str, Any], binding: Binding) -> Mapping[str, Any] | LeftOut:
         """The roster row as NRPS means it. Raises PluginFailed when a plugin fails."""
-        current = member
-        for key, function in self._for_binding("normalise_member", binding):
-            arguments = {"member": _copy(current), "binding": binding}
-            answer = self._checked(key, "normalise_member", binding, function, arguments, (Mapping, LeftOut))
-            if isinstance(answer, LeftOut):
-                return answer
-            if answer is not None:
-                current = {**answer, "user_id": member.get("user_id")}
-        return current
+        return self.member_normaliser(binding)(member)
+
+    def member_normaliser(self, binding: Binding) -> Callable[[Mapping[str, Any]], Mapping[str, Any] | LeftOut]:
+        """`normalise_member` for many rows: who is to be asked is found out once."""
+        asked = list(self._for_binding("normalise_member", binding))
+
+        def normalise(member: Mapping[str, Any]) -> Mapping[str, Any] | LeftOut:
+            current = member
+            for key, function in asked:
+                arguments = {"member": _copy(current), "binding": binding}
+                answer = self._checked(key, "normalise_member", binding, function, arguments, (dict, LeftOut, Mapping))
+                if isinstance(answer, LeftOut):
+                    return answer
+                if answer is not None:
+                    current = {**answer, "user_id": member.get("user_id")}
+            return current
+
+        return normalise
 
     def lint_content_item(
         self, item: Mapping[str, Any], launch: Launch, binding: Binding
@@ -240,6 +249,6 @@ def _permitted(key: str, answer: Any, sent: Sequence[str]) -> tuple[Role, ...]:
 
 
 def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, dict):  # most of what it holds are texts, and a row of a roster is copied at every reading
+        return {key: item if item.__class__ is str else _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value

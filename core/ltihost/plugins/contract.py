@@ -3,7 +3,7 @@
 The module is named in the package's entry points, group `ltihost.plugins`:
 
     [project.entry-points."ltihost.plugins"]
-    canvas = "ltihost_canvas.plugin"
+    mylms = "ltihost_mylms.plugin"
 
 A plugin imports from `ltihost.plugins` and, for its simulated LMS, from `ltihost.testing`; nothing else of the host.
 """

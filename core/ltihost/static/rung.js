@@ -23,17 +23,20 @@
     location.replace(authUrl);
     return;
   }
-  document.getElementById("busy").hidden = true;
-  document.getElementById("choice").hidden = false;
+  const show = (part) => {
+    for (const name of ["busy", "choice", "opened"]) document.getElementById(name).hidden = name !== part;
+  };
+  show("choice");
+  document.getElementById("window").addEventListener("click", () => show("opened"));
 
-  const access = document.getElementById("access");
-  if (typeof document.requestStorageAccess !== "function") access.parentElement.hidden = true;
-  access.addEventListener("click", async () => {
+  const inside = document.getElementById("inside");
+  if (typeof document.requestStorageAccess !== "function") inside.hidden = true;
+  document.getElementById("access").addEventListener("click", async () => {
     try {
       await document.requestStorageAccess();
       location.replace(accessUrl);
     } catch {
-      access.parentElement.hidden = true;
+      inside.hidden = true;
     }
   });
 })();

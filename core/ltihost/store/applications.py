@@ -23,6 +23,7 @@ from ltihost.store.guard import box_of, lock
 from ltihost.store.hot import ApiKey
 from ltihost.store.hot_rows import api_key_from, application_from
 from ltihost.store.ids import new_id, random_text
+from ltihost.store.unknown_field import unknown_field
 
 SetField = Callable[[Session, tables.Application, str], None]
 RELEASES = ("names", "email", "picture")
@@ -96,7 +97,7 @@ def update(session: Session, application_id: str, values: Iterable[tuple[str, st
     pairs = list(values)
     for name, value in pairs:
         if name not in FIELDS:
-            raise Invalid("field_unknown", f"An application has no {name!r}; it has {', '.join(FIELDS)}.")
+            raise unknown_field("An application", name, FIELDS)
         FIELDS[name](session, row, value)
     _keep_webhook_secret(session, row)
     session.flush()
@@ -128,8 +129,16 @@ def by_slug(session: Session, slug: str, tenant_id: str | None = None) -> Applic
     """The tenant's application of this slug, else the host's. Raises NotFound."""
     row = (_find(session, tenant_id, slug) if tenant_id else None) or _find(session, HOST, slug)
     if row is None:
-        raise NotFound("application_unknown", f"There is no application {slug}.")
+        raise NotFound("application_unknown", f"There is no application {slug}{_of_tenants(session, slug)}.")
     return _record(session, row)
+
+
+def _of_tenants(session: Session, slug: str) -> str:
+    """Whose application of this slug may be meant, for the end of a sentence."""
+    mine = select(tables.Application.tenant_id).where(tables.Application.slug == slug)
+    found = session.scalars(select(tables.Tenant.slug).where(tables.Tenant.id.in_(mine)).order_by(tables.Tenant.slug))
+    hints = [f"--tenant {tenant}" for tenant in found]
+    return f" here; there is one with {' or '.join(hints)}" if hints else ""
 
 
 def get(session: Session, application_id: str) -> Application:

@@ -76,6 +76,28 @@ def append(
     seal(session, tenant_id)
 
 
+def append_seldom(
+    session: Session,
+    tenant_id: str,
+    *,
+    actor: str,
+    action: str,
+    object_id: str,
+    details: Mapping[str, Any],
+    seconds: float,
+) -> bool:
+    """As `append`, unless the object has a row of this action that is younger than `seconds`; whether one was added."""
+    lock(session, f"audit {action} {object_id}")
+    same = select(Audit.id).where(
+        Audit.tenant_id == tenant_id, Audit.action == action, Audit.object_id == object_id,
+        Audit.at > time.time() - seconds,
+    )  # fmt: skip
+    if session.scalars(same.limit(1)).first() is not None:
+        return False
+    append(session, tenant_id, actor=actor, action=action, object_id=object_id, details=details)
+    return True
+
+
 def seal(session: Session, tenant_id: str) -> int:
     """Chain the tenant's unsealed rows, at most `SEAL_AT_ONCE`; answer how many were."""
     lock(session, f"audit {tenant_id}")

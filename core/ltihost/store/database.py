@@ -22,10 +22,12 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 import structlog
 from sqlalchemy.orm import Session
 
-from ltihost.errors import LtihostError
+from ltihost.errors import Busy, ConfigurationError, DecryptionError, LtihostError, NotFound
+from ltihost.records import HOST
 from ltihost.settings import Settings
 from ltihost.store import audit, history, keys, retention
 from ltihost.store.crypto import SecretBox
+from ltihost.store.groups import Groups
 from ltihost.store.guard import bind_all, bind_tenant
 from ltihost.store.hot import HotPath
 from ltihost.store.hot_values import RowCaps
@@ -78,6 +80,7 @@ class Database:
         self.box = box or SecretBox(settings.secret_keys)
         self._backend = _backend(settings, self.box)
         self.work = WorkHint(self._backend.announce_work)
+        self.groups = Groups()
         self._attempt_days = settings.attempt_days
         self._tidied_at = -math.inf
 
@@ -87,16 +90,36 @@ class Database:
 
     async def open(self) -> None:
         """Connect. Raises ConfigurationError when the schema is not this release's, Busy when nothing answers."""
-        await self._backend.open()
+        try:
+            await self._backend.open()
+        except Busy as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            text = str(error.__cause__) or "no answer in time"
+            raise Busy("database_unreachable", f"The database cannot be reached: {text}.") from error
 
     async def close(self) -> None:
         """Finish the work in hand and disconnect."""
+        await self.groups.close()
         await self.work.close()
         await self._backend.close()
 
     async def ping(self) -> None:
         """Whether the database takes work now. Raises Busy."""
         await self._backend.ping()
+
+    async def check_secrets(self) -> None:
+        """Raise ConfigurationError when the ring lacks the key that the secrets of this database were sealed with."""
+        try:
+            await self.run(HOST, keys.signing_key, HOST)
+        except NotFound:
+            pass  # nothing is sealed yet
+        except DecryptionError as error:
+            raise ConfigurationError(
+                error.code,
+                "LTIHOST_SECRET_KEY does not open what this database holds: it was made with another key. Give that one "
+                "back; to change keys, put the new one first and keep the former ones after it.",
+            ) from error
 
     async def check_role(self) -> None:
         """PostgreSQL: raise ConfigurationError when the role of `LTIHOST_DATABASE_URL` could see past its tenant."""

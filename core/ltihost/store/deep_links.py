@@ -28,7 +28,7 @@ RETURN_SECONDS = 600
 class DeepLink:
     """A conversation and the launch that began it. `state`: open, finished (waits for the browser), returned.
 
-    `answer` is empty while it is open; then it has `items` (the wire's), `message` and `error`.
+    `answer` is empty while it is open; then it has `items` (the wire's), `message`, `error` and `warnings`.
     """
 
     id: str

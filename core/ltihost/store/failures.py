@@ -11,16 +11,17 @@ from sqlalchemy import exc
 
 from ltihost.errors import Busy, ConfigurationError, Conflict, Invalid, LtihostError
 
+_LATE = "The database did not take the work in time; nothing was stored. Try again shortly."
 #: SQLite result codes (without their extension bits) that pass by themselves or once the operator made room.
 _SQLITE_BUSY = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_BUSY: _LATE,
+    sqlite3.SQLITE_LOCKED: _LATE,
+    sqlite3.SQLITE_NOMEM: "SQLite has no memory left; nothing was stored.",
+    sqlite3.SQLITE_READONLY: "The database file, or its folder, is read-only for this process; nothing was stored.",
+    sqlite3.SQLITE_IOERR: "The database file cannot be read or written (disk error); nothing was stored.",
+    sqlite3.SQLITE_FULL: "The disk with the database is full; nothing was stored.",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened: look at its folder and who owns it.",
+    sqlite3.SQLITE_PROTOCOL: _LATE,
 }
 #: What no waiting mends.
 _SQLITE_UNREADABLE = {
@@ -88,7 +89,7 @@ def _from_sqlite(error: sqlite3.Error) -> LtihostError | None:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _SQLITE_UNREADABLE:
         return ConfigurationError("database_unreadable", _SQLITE_UNREADABLE[code])
-    return _busy() if code in _SQLITE_BUSY else None
+    return _busy(_SQLITE_BUSY[code]) if code in _SQLITE_BUSY else None
 
 
 def _from_sqlstate(state: str, error: BaseException) -> LtihostError | None:
@@ -101,8 +102,8 @@ def _from_sqlstate(state: str, error: BaseException) -> LtihostError | None:
     return _invalid() if state.startswith(_POSTGRES_INVALID) else None
 
 
-def _busy() -> Busy:
-    return Busy("busy", "The database did not take the work in time; nothing was stored. Try again shortly.")
+def _busy(text: str = _LATE) -> Busy:
+    return Busy("busy", text)
 
 
 def _conflict() -> Conflict:

@@ -28,7 +28,7 @@ FORGOTTEN_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot with its surroundings. `confirmed` is what the LMS took last, `standing` what it held when last read."""
+    """A slot with its surroundings. `confirmed` is what the LMS took last, `standing` what it held at `read_at`."""
 
     tenant_id: str
     delivery: Delivery
@@ -44,6 +44,7 @@ class Slot:
     confirmed: SentScore | None
     confirmed_at: float | None
     standing: tuple[Decimal | None, Decimal] | None
+    read_at: float | None
     overridden: bool
 
 
@@ -260,6 +261,7 @@ def _slot(
         confirmed=confirmed,
         confirmed_at=slot.confirmed_at,
         standing=(_number(standing.given), Decimal(standing.maximum)) if standing else None,
+        read_at=standing.read_at if standing else None,
         overridden=bool(standing and standing.overridden),
     )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol, cast
 
-from sqlalchemy import CursorResult, Select, Update, select, update
+from sqlalchemy import CursorResult, Select, select, update
 from sqlalchemy.orm import Session
 
 from ltihost.service_records import (
@@ -117,7 +117,6 @@ class Claim:
     rev: int
     second: int
     claimed_at: float
-    due_at: float
     winner_id: str | None
     user_id: str
     subject: str
@@ -221,12 +220,6 @@ class GradeStore(Protocol):
         """Let what is due for one deployment wait, without counting against it: it is switched off."""
 
 
-def unblock(session: Session, line_item_id: str, now: float) -> int:
-    """Let the slots of a line item go on that were blocked, in the transaction that made it ready; answers how many."""
-    waiting = update(GradeSlot).where(GradeSlot.line_item_id == line_item_id, GradeSlot.state == "blocked")
-    return _wake(session, waiting, now)
-
-
 def enrolled(session: Session, context_id: str, user_ids: Sequence[str] | Select[str], now: float) -> int:
     """Let slots go on that waited until the LMS knows these people in the context; answers how many."""
     items = select(LineItemRow.id).where(LineItemRow.context_id == context_id)
@@ -235,10 +228,6 @@ def enrolled(session: Session, context_id: str, user_ids: Sequence[str] | Select
         GradeSlot.user_id.in_(user_ids),
         GradeSlot.state == "waiting_enrolment",
     )
-    return _wake(session, waiting, now)
-
-
-def _wake(session: Session, waiting: Update, now: float) -> int:
     woken = waiting.values(state="pending", due_at=now, code=None, note=None, updated_at=now)
     result = session.execute(woken, execution_options={"synchronize_session": False})
     return cast("CursorResult[Any]", result).rowcount

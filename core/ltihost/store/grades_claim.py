@@ -96,7 +96,6 @@ def _claim(platform: Platform, row: Row, box: SecretBox, now: float) -> Claim:
         rev=row["desired_rev"],
         second=row["last_second"] if again else int(now),
         claimed_at=now,
-        due_at=row["due_at"],
         winner_id=row["winner_event_id"],
         user_id=row["user_id"],
         subject=row["subject"],

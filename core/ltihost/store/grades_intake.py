@@ -1,15 +1,19 @@
-"""Taking a score in: one transaction, on both databases."""
+"""Taking scores in: several of one tenant in one transaction, on both databases.
+
+What is there is read for all of them, then each is decided by it and by those before it, then everything is written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from ltihost.errors import Conflict, Invalid, NotFound
+from ltihost.errors import Conflict, Invalid, LtihostError, NotFound
 from ltihost.lti.roles import read_roles
 from ltihost.service_records import Delivery
 from ltihost.store import health
@@ -17,37 +21,49 @@ from ltihost.store.crypto import Place, SecretBox
 from ltihost.store.grades import NEVER, Intake, Posted, Taken
 from ltihost.store.grades_policy import Fact, winner
 from ltihost.store.ids import new_id
-from ltihost.store.script import Row, Script
+from ltihost.store.script import Each, Many, Row, Script
 
 #: Roles of people who are graded.
 _LEARNERS = frozenset({"learner", "member"})
 
-_ANSWERED = "SELECT request_hash, object_id FROM idempotency_keys WHERE tenant_id = $1 AND api_key_id = $2 AND key = $3"
-_REMEMBER = """
-INSERT INTO idempotency_keys (tenant_id, api_key_id, key, request_hash, object_id, created_at)
-VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING object_id
-"""
-_PLACE = """
-SELECT l.registration_id, l.deployment_id, l.policy, l.override_policy, l.extra_credit, l.state, l.url, l.maximum,
-       m.role, m.roles, m.source, m.active, m.left_at
-  FROM line_items l
-  LEFT JOIN users u ON u.tenant_id = l.tenant_id AND u.id = $4 AND u.registration_id = l.registration_id
-  LEFT JOIN memberships m ON m.tenant_id = l.tenant_id AND m.context_id = l.context_id AND m.user_id = u.id
- WHERE l.tenant_id = $1 AND l.id = $2 AND l.application_id = $3 AND l.state NOT IN ('deleting', 'deleted')
+#: What is known where a score wants to go, and of its key: one row, whatever of it is there. Each table is told the whole
+#: key itself: PostgreSQL without statistics would else read all members of the context.
+LOOK = """
+SELECT k.request_hash, k.object_id, l.id AS line_item_id, l.registration_id, l.deployment_id, l.policy,
+       l.override_policy, l.extra_credit, l.state, l.url, l.maximum, m.role, m.roles, m.source, m.active, m.left_at,
+       s.id AS slot_id
+  FROM (SELECT 1) AS one
+  LEFT JOIN idempotency_keys k ON k.tenant_id = $1 AND k.api_key_id = $2 AND k.key = $3
+  LEFT JOIN line_items l ON l.tenant_id = $1 AND l.id = $4 AND l.application_id = $5
+                        AND l.state NOT IN ('deleting', 'deleted')
+  LEFT JOIN users u ON u.tenant_id = $1 AND u.id = $6 AND u.registration_id = l.registration_id
+  LEFT JOIN memberships m ON m.tenant_id = $1 AND m.context_id = l.context_id AND m.user_id = $6 AND u.id = $6
+  LEFT JOIN grade_slots s ON s.tenant_id = $1 AND s.line_item_id = $4 AND s.user_id = $6 AND l.id = $4
 """
 #: For a line item that is not ready: its job may be about to say that it is, and to wake the scores that it sees. So
-#: either it waits for this one, or this one hears of it. The line item comes before its slots, as in the jobs.
-_UNMOVED = " FOR SHARE OF l"
-_SLOT = "SELECT * FROM grade_slots WHERE tenant_id = $1 AND line_item_id = $2 AND user_id = $3 FOR UPDATE"
-_SLOT_BY_ID = "SELECT * FROM grade_slots WHERE tenant_id = $1 AND id = $2"
-_NEW_SLOT = """
+#: either it waits for these, or these hear of it. The line item comes before its slots, as in the jobs.
+_UNMOVED = "SELECT id FROM line_items WHERE tenant_id = $1 AND id = $2 FOR SHARE"
+#: For a line item that stands: one that is being deleted because it has no slots waits for this one, or this for it.
+NEW_SLOT = """
 INSERT INTO grade_slots (tenant_id, id, registration_id, deployment_id, line_item_id, user_id, state, desired_rev,
                          sent_rev, confirmed_rev, last_second, unknown_outcome, due_at, tries, stale_tries,
                          paused_seconds, lease_no, lease_until, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'idle', 0, 0, 0, 0, false, 0, 0, 0, 0, 0, 0, $7) ON CONFLICT DO NOTHING
+SELECT l.tenant_id, $2, l.registration_id, l.deployment_id, l.id, $4, 'idle', 0, 0, 0, 0, false, 0, 0, 0, 0, 0, 0, $5
+  FROM line_items l
+ WHERE l.tenant_id = $1 AND l.id = $3 AND l.state NOT IN ('deleting', 'deleted') FOR KEY SHARE OF l
+ON CONFLICT DO NOTHING
 """
-FACTS = """
-SELECT id, kind, attempt, revision, given, maximum, request_hash FROM grade_events WHERE tenant_id = $1 AND slot_id = $2
+_SLOT = "SELECT * FROM grade_slots WHERE tenant_id = $1 AND line_item_id = $2 AND user_id = $3 FOR UPDATE"
+#: Who waits while holding other slots could wait for somebody who waits for those.
+_FREE_SLOT = f"{_SLOT} SKIP LOCKED"
+_SLOT_BY_ID = "SELECT * FROM grade_slots WHERE tenant_id = $1 AND id = $2"
+_FACTS = """
+SELECT slot_id, id, kind, attempt, revision, given, maximum, request_hash FROM grade_events
+ WHERE tenant_id = $1 AND slot_id = $2
+"""
+_REMEMBER = """
+INSERT INTO idempotency_keys (tenant_id, api_key_id, key, request_hash, object_id, created_at)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key
 """
 _NEW_FACT = """
 INSERT INTO grade_events (tenant_id, id, slot_id, kind, attempt, revision, given, maximum, activity_progress,
@@ -62,49 +78,84 @@ UPDATE grade_slots SET state = $3, due_at = $4, code = $5, note = $6, winner_eve
 _AUDIT = "INSERT INTO audit (tenant_id, id, at, actor, action, object_id, details) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 
 
-def take(intake: Intake, box: SecretBox, now: float) -> Script[Taken]:
-    """See `grades.GradeStore.take`."""
-    answered = yield from _answered(intake)
-    if answered is not None:
-        return answered
-    intake, place = yield from _placed(intake)
-    slot = yield from _slot(intake, place, now)
-    # Equal requests wait here for each other: they lock the same slot, or meet in the key.
-    remembered = yield (
-        _REMEMBER,
-        (intake.tenant_id, intake.api_key_id, intake.idempotency_key, intake.request_hash, slot["id"], now),
-    )
-    if not remembered:
-        return (yield from _answered_meanwhile(intake))
-    facts = yield FACTS, (intake.tenant_id, slot["id"])
-    if _is_known(intake, facts):
-        best = winner(place["policy"], map(fact_from, facts))
-        return Taken(delivery_from(slot, best), due=False)
-    added = _fact(intake.posted)
-    yield _NEW_FACT, _fact_values(intake, slot["id"], added.id, box, now)
-    if added.kind != "attempt":
-        yield _AUDIT, _audit_values(intake, slot["id"], added, now)
-    best = winner(place["policy"], [*map(fact_from, facts), added])
-    if (best.id if best else None) == slot["winner_event_id"]:
-        return Taken(delivery_from(slot, best), due=False)
-    moved = _moved(slot, place, now)
-    yield _MOVE, _move_values(intake, moved, best, now)
-    return Taken(delivery_from(moved, best), due=moved["state"] == "pending")
+_STATED = "It was stated differently before. Send attempt: {} for a new attempt, or revision: {} to correct this one."
+
+#: What is answered or raised.
+Outcome = Taken | LtihostError
+
+
+def _in_flight() -> Conflict:
+    return Conflict("in_flight", "A request with this Idempotency-Key is under way; try again.")
+
+
+def _no_line_item() -> NotFound:
+    return NotFound("line_item_unknown", "The application has no such line item.")
+
+
+#: A slot's line item and person.
+_Where = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Score:
+    """One score, what is known where it wants to go, and what became of it."""
+
+    intake: Intake
+    place: Row
+    outcome: Outcome = field(default_factory=_in_flight)
+
+    @property
+    def where(self) -> _Where:
+        return self.intake.line_item_id, self.intake.posted.user_id
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A slot that is locked, and what was stated about it so far, each with the hash of its request."""
+
+    row: dict[str, Any]
+    stated: list[tuple[Fact, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Writes:
+    """Rows of parameters, in the order in which their statements are executed."""
+
+    keys: list[Sequence[Any]] = field(default_factory=list)
+    facts: list[Sequence[Any]] = field(default_factory=list)
+    audits: list[Sequence[Any]] = field(default_factory=list)
+    moves: list[Sequence[Any]] = field(default_factory=list)
+
+
+def take(intakes: Sequence[Intake], box: SecretBox, now: float) -> Script[list[Outcome]]:
+    """See `grades.GradeStore.take`: what it answers or raises for each. They are of one tenant.
+
+    One alone waits for whoever has its slot or key. One of several does not: it is a Conflict (`in_flight`) then, or all
+    are, which `take` raises; each should be taken by itself.
+    """
+    places = yield from _look(intakes)
+    scores = [_Score(intake, place) for intake, place in zip(intakes, places, strict=True)]
+    fresh = yield from _fresh(scores)
+    slots = yield from _slots(fresh, now, alone=len(scores) == 1)
+    writes = _Writes()
+    for score in fresh:
+        slot = slots.get(score.where)
+        if slot is None:
+            score.outcome = _no_line_item() if len(scores) == 1 else _in_flight()
+        else:
+            score.outcome = _stated(score, slot, writes, box, now)
+    if not (yield from _written(writes)):
+        return [(yield from _answered_meanwhile(intakes))]
+    return [score.outcome for score in scores]
 
 
 def delivery_from(slot: Row, best: Fact | None) -> Delivery:
     """A slot as applications see it."""
+    given, maximum, attempt = (best.given, best.maximum, best.attempt) if best else (None, None, None)
     return Delivery(
-        id=slot["id"],
-        line_item_id=slot["line_item_id"],
-        user_id=slot["user_id"],
-        state=slot["state"],
-        given=best.given if best else None,
-        maximum=best.maximum if best else None,
-        attempt=best.attempt if best else None,
-        code=slot["code"],
-        updated_at=slot["updated_at"],
-    )
+        slot["id"], slot["line_item_id"], slot["user_id"], slot["state"], given, maximum, attempt, slot["code"],
+        slot["updated_at"],
+    )  # fmt: skip
 
 
 def fact_from(row: Row) -> Fact:
@@ -127,46 +178,75 @@ def comment_place(tenant_id: str, fact_id: str) -> Place:
     return Place("grade_events", "comment", tenant_id, fact_id)
 
 
-def _answered(intake: Intake) -> Script[Taken | None]:
-    rows = yield _ANSWERED, (intake.tenant_id, intake.api_key_id, intake.idempotency_key)
-    if not rows:
-        return None
-    if bytes(rows[0]["request_hash"]) != intake.request_hash:
+def _look(intakes: Sequence[Intake]) -> Script[list[Row]]:
+    """What `LOOK` says to each. A line item that is not ready stays as it is until the transaction ends."""
+    places = yield Each(LOOK, [_looking_for(intake) for intake in intakes])
+    moving = {place["line_item_id"] for place in places if place["line_item_id"] and not _is_ready(place)}
+    if moving:
+        yield Each(_UNMOVED, [(intakes[0].tenant_id, line_item_id) for line_item_id in sorted(moving)])
+        places = yield Each(LOOK, [_looking_for(intake) for intake in intakes])
+    return places
+
+
+def _looking_for(intake: Intake) -> Sequence[Any]:
+    return (*_key(intake), intake.line_item_id, intake.application_id, intake.posted.user_id)
+
+
+def _key(intake: Intake) -> tuple[str, str, str]:
+    return intake.tenant_id, intake.api_key_id, intake.idempotency_key
+
+
+def _fresh(scores: Sequence[_Score]) -> Script[list[_Score]]:
+    """Those to be stored. The others have their outcome, but for one whose key an earlier one of them has."""
+    fresh: dict[tuple[str, str, str], _Score] = {}
+    for score in scores:
+        key = _key(score.intake)
+        try:
+            if score.place["object_id"] is not None:
+                score.outcome = yield from _answer(score.intake, score.place)
+            elif key not in fresh:
+                score.intake = _placed(score.intake, score.place)
+                fresh[key] = score
+        except LtihostError as refused:
+            score.outcome = refused
+    return list(fresh.values())
+
+
+def _answer(intake: Intake, place: Row) -> Script[Taken]:
+    """What was answered under this key before, as it is now. Raises Invalid for another body."""
+    if bytes(place["request_hash"]) != intake.request_hash:
         raise Invalid("idempotency_mismatch", "This Idempotency-Key was used for another body; use a new one.")
-    (slot,) = yield _SLOT_BY_ID, (intake.tenant_id, rows[0]["object_id"])
-    facts = yield FACTS, (intake.tenant_id, slot["id"])
+    (slot,) = yield _SLOT_BY_ID, (intake.tenant_id, place["object_id"])
+    facts = yield _FACTS, (intake.tenant_id, slot["id"])
     best = next((fact for fact in map(fact_from, facts) if fact.id == slot["winner_event_id"]), None)
     return Taken(delivery_from(slot, best), due=False)
 
 
-def _answered_meanwhile(intake: Intake) -> Script[Taken]:
-    answered = yield from _answered(intake)
-    if answered is None:
-        raise Conflict("in_flight", "A request with this Idempotency-Key is under way; try again.")
-    return answered
+def _answered_meanwhile(intakes: Sequence[Intake]) -> Script[Taken]:
+    """What another process answered meanwhile under the key of one alone. Raises Conflict."""
+    places = yield Each(LOOK, [_looking_for(intake) for intake in intakes])
+    if len(intakes) > 1 or places[0]["object_id"] is None:
+        raise _in_flight()
+    return (yield from _answer(intakes[0], places[0]))
 
 
-def _placed(intake: Intake) -> Script[tuple[Intake, Row]]:
-    """The line item with what is known of the person there, and the intake with the line item's maximum where the score
-    names none. Raises NotFound and Invalid."""
+def _placed(intake: Intake, place: Row) -> Intake:
+    """The intake with the line item's maximum where the score names none. Raises NotFound and Invalid."""
     posted = intake.posted
-    key = (intake.tenant_id, intake.line_item_id, intake.application_id, posted.user_id)
-    rows = yield _PLACE, key
-    if rows and not _is_ready(rows[0]):
-        rows = yield _PLACE + _UNMOVED, key
-    if not rows:
-        raise NotFound("line_item_unknown", "The application has no such line item.")
-    place = rows[0]
+    if place["line_item_id"] is None:
+        raise _no_line_item()
+    if place["role"] is None:
+        raise Invalid("user_not_in_context", "No such person is known in the line item's context.")
     if not _is_learner(place):
-        raise Invalid("user_not_in_context", "No such learner is known in the line item's context.")
+        raise Invalid("user_not_in_context", "The person is in the line item's context, but not as a learner now.")
     if posted.given is None:
-        return intake, place
+        return intake
     maximum = posted.maximum or number(place["maximum"])
     if maximum is None:
         raise Invalid("maximum_missing", "The line item has no maximum of its own; state one with the score.")
     if posted.given > maximum and not place["extra_credit"]:
         raise Invalid("given_above_maximum", "The score is above its maximum, and the line item gives no extra credit.")
-    return replace(intake, posted=replace(posted, maximum=maximum)), place
+    return replace(intake, posted=replace(posted, maximum=maximum))
 
 
 def _is_learner(place: Row) -> bool:
@@ -183,28 +263,73 @@ def _is_learner(place: Row) -> bool:
     )
 
 
-def _slot(intake: Intake, place: Row, now: float) -> Script[Row]:
-    """The slot, locked; it is made if it is not there."""
-    key = (intake.tenant_id, intake.line_item_id, intake.posted.user_id)
-    rows = yield _SLOT, key
-    if not rows:
-        registration, deployment = place["registration_id"], place["deployment_id"]
-        yield from health.add((intake.tenant_id, registration, "score"), now)
-        yield _NEW_SLOT, (intake.tenant_id, new_id("dlv"), registration, deployment, *key[1:], now)
-        rows = yield _SLOT, key
-    return rows[0]
+def _slots(scores: Sequence[_Score], now: float, *, alone: bool) -> Script[dict[_Where, _Slot]]:
+    """The slots, locked; they are made if they are not there. Those that somebody else has locked are left out."""
+    if not scores:
+        return {}
+    tenant_id = scores[0].intake.tenant_id
+    missing = {score.where: score.place for score in scores if score.place["slot_id"] is None}
+    if missing:
+        yield from _make_slots(tenant_id, missing, now)
+    wanted = [(tenant_id, *where) for where in sorted({score.where for score in scores})]
+    rows = yield Each(_SLOT if alone else _FREE_SLOT, wanted)
+    slots = {row["id"]: _Slot(dict(row)) for row in rows}
+    # Read when the slots are locked: who had one of them before may have stated something.
+    for fact in (yield Each(_FACTS, [(tenant_id, slot_id) for slot_id in slots])):
+        slots[fact["slot_id"]].stated.append((fact_from(fact), bytes(fact["request_hash"])))
+    return {(slot.row["line_item_id"], slot.row["user_id"]): slot for slot in slots.values()}
 
 
-def _is_known(intake: Intake, facts: Sequence[Row]) -> bool:
+def _make_slots(tenant_id: str, places: Mapping[_Where, Row], now: float) -> Script[None]:
+    for registration_id in sorted({place["registration_id"] for place in places.values()}):
+        yield from health.add((tenant_id, registration_id, "score"), now)
+    yield Many(NEW_SLOT, [(tenant_id, new_id("dlv"), *where, now) for where in sorted(places)])
+
+
+def _stated(score: _Score, slot: _Slot, writes: _Writes, box: SecretBox, now: float) -> Taken | Conflict:
+    """Add the score to its slot, and what has to be stored to `writes`."""
+    intake, slot_id = score.intake, slot.row["id"]
+    try:
+        known = _is_known(intake, slot.stated)
+    except Conflict as refused:
+        return refused
+    writes.keys.append((*_key(intake), intake.request_hash, slot_id, now))
+    if not known:
+        fact = _fact(intake.posted)
+        slot.stated.append((fact, intake.request_hash))
+        writes.facts.append(_fact_values(intake, slot_id, fact.id, box, now))
+        if fact.kind != "attempt":
+            writes.audits.append(_audit_values(intake, slot_id, fact, now))
+    best = winner(score.place["policy"], [fact for fact, _ in slot.stated])
+    if known or (best.id if best else None) == slot.row["winner_event_id"]:
+        return Taken(delivery_from(slot.row, best), due=False)
+    slot.row = _moved(slot.row, score.place, now) | {"winner_event_id": best.id if best else None}
+    writes.moves.append(_move_values(intake.tenant_id, slot.row))
+    return Taken(delivery_from(slot.row, best), due=slot.row["state"] == "pending")
+
+
+def _written(writes: _Writes) -> Script[bool]:
+    """Whether every key was unused; where one was not, nothing else is written. Equal requests of different processes
+    wait here for each other, if they did not at the slot."""
+    if not writes.keys:
+        return True
+    kept = yield Each(_REMEMBER, sorted(writes.keys, key=itemgetter(1, 2)))
+    if len(kept) < len(writes.keys):
+        return False
+    for sql, rows in ((_NEW_FACT, writes.facts), (_AUDIT, writes.audits), (_MOVE, writes.moves)):
+        if rows:
+            yield Many(sql, rows)
+    return True
+
+
+def _is_known(intake: Intake, stated: Iterable[tuple[Fact, bytes]]) -> bool:
     """Whether this very fact was stated before, perhaps under another key. Raises Conflict for a different one."""
     posted = intake.posted
-    for fact in facts:
-        if (fact["kind"], fact["attempt"], fact["revision"]) == (posted.kind, posted.attempt, posted.revision):
-            if bytes(fact["request_hash"]) == intake.request_hash:
+    for fact, request_hash in stated:
+        if (fact.kind, fact.attempt, fact.revision) == (posted.kind, posted.attempt, posted.revision):
+            if request_hash == intake.request_hash:
                 return True
-            raise Conflict(
-                "attempt_exists", "This attempt was stated differently before; correct it with a higher revision."
-            )
+            raise Conflict("attempt_exists", _STATED.format(posted.attempt + 1, posted.revision + 1))
     return False
 
 
@@ -260,9 +385,9 @@ def _goes_on(slot: Row, place: Row) -> bool:
     return False
 
 
-def _move_values(intake: Intake, moved: Row, best: Fact | None, now: float) -> Sequence[Any]:
-    return (
-        intake.tenant_id, moved["id"], moved["state"], moved["due_at"], moved["code"], moved["note"],
-        best.id if best else None, moved["tries"], moved["stale_tries"], moved["first_failed_at"],
-        moved["paused_seconds"], now,
+def _move_values(tenant_id: str, moved: Row) -> Sequence[Any]:
+    names = (
+        "id", "state", "due_at", "code", "note", "winner_event_id", "tries", "stale_tries", "first_failed_at",
+        "paused_seconds", "updated_at",
     )  # fmt: skip
+    return (tenant_id, *(moved[name] for name in names))

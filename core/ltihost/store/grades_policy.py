@@ -38,7 +38,8 @@ class Fact:
 def winner(policy: Policy, facts: Iterable[Fact]) -> Fact | None:
     """The fact that should stand; None when there is none (any more).
 
-    An override stands until a newer override or `clear`. Of an attempt only the newest revision counts.
+    An override stands until a newer override or `clear`. Of an attempt only the newest revision counts. An attempt
+    without a grade reports progress only: under each policy it stands behind those that have one.
     """
     given = list(facts)
     override = max((fact for fact in given if fact.kind != "attempt"), key=_newest, default=None)
@@ -59,6 +60,6 @@ def _newest(fact: Fact) -> tuple[int, int, bool]:
 #: A tie goes to the earlier attempt, so that an equal score sends nothing new.
 _ORDERS: Mapping[Policy, Callable[[Fact], Any]] = {
     "highest": lambda fact: (fact.share, -fact.attempt),
-    "latest": lambda fact: fact.attempt,
-    "first": lambda fact: -fact.attempt,
+    "latest": lambda fact: (fact.given is not None, fact.attempt),
+    "first": lambda fact: (fact.given is not None, -fact.attempt),
 }

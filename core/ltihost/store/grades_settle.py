@@ -106,8 +106,8 @@ def _after(slot: Row, claim: Claim, verdict: Verdict, box: SecretBox, now: float
     if verdict.end in ("confirmed", "withheld"):
         return after | _confirmed(slot, claim, verdict, box, now)
     if verdict.end == "unsent":
-        # Code and note stay: they may tell why it waited before.
-        return after | {"state": "pending", "due_at": claim.due_at}
+        # Code and note stay: they may tell why it waited before. What it waited until the claim is counted already.
+        return after | {"state": "pending", "due_at": claim.claimed_at}
     after |= {
         "code": verdict.code,
         "note": storable(verdict.note),

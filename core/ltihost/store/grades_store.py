@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ltihost.errors import Conflict, LtihostError
 from ltihost.store import grades_claim, grades_intake, grades_settle
 from ltihost.store.database import Database
 from ltihost.store.grades import LEASE_SECONDS, Claim, Claimed, Intake, Platform, Settled, Taken, Verdict
@@ -20,13 +21,27 @@ class Grades:
         self._now = shift
 
     async def take(self, intake: Intake) -> Taken:
-        """See `GradeStore.take`; workers are told."""
-        box = self._database.box
-        taken = await self._database.transact(
-            intake.tenant_id, lambda now: grades_intake.take(intake, box, self._now(now))
-        )
+        """See `GradeStore.take`; workers are told. Scores of a tenant that come at once share a transaction."""
+        try:
+            taken = await self._database.groups.join(("scores", intake.tenant_id), intake, self._take)
+        except Conflict as conflict:
+            if conflict.code != "in_flight":
+                raise
+            taken = await self._take_alone(intake)
         if taken.due:
             self._database.work.give("scores")
+        return taken
+
+    async def _take(self, intakes: Sequence[Intake]) -> Sequence[grades_intake.Outcome]:
+        box = self._database.box
+        return await self._database.transact(
+            intakes[0].tenant_id, lambda now: grades_intake.take(intakes, box, self._now(now))
+        )
+
+    async def _take_alone(self, intake: Intake) -> Taken:
+        (taken,) = await self._take([intake])
+        if isinstance(taken, LtihostError):
+            raise taken
         return taken
 
     async def due(self, limit: int = 64) -> Sequence[Platform]:

@@ -6,9 +6,10 @@ answer without foreign rows and a wrong insert into an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Column, Select, Table, TextClause, event, text
+from sqlalchemy import Column, Select, Table, TextClause, event, inspect, text
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 
@@ -67,6 +68,17 @@ def lock(session: Session, name: str) -> None:
     connection = session.connection()
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def add_rows(session: Session, table: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Add many rows, given by all of their columns, for a fraction of what objects cost. They are not in the session.
+
+    Raises UnboundError for another tenant's row.
+    """
+    tenant_id = tenant_of(session)
+    if tenant_id is not None and any(row["tenant_id"] != tenant_id for row in rows):
+        raise UnboundError(f"A row of {table.__name__} belongs to another tenant than the session.")
+    session.bulk_insert_mappings(inspect(table), rows, render_nulls=True)
 
 
 @event.listens_for(TenantSession, "do_orm_execute")

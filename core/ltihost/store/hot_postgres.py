@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -13,18 +15,20 @@ from ltihost.errors import Busy
 from ltihost.records import Attempt
 from ltihost.store.crypto import SecretBox
 from ltihost.store.failures import driver_errors
+from ltihost.store.groups import Groups
 from ltihost.store.hot import AcceptLaunch, AcceptOutcome, ApiKey, Deployment, Route, StoredLaunch
 from ltihost.store.hot_rows import adopted, api_key_from, deployment_from, route_from, stored_launch_from
 from ltihost.store.hot_values import RowCaps, attempt_values, findable, launch_values, storable
 from ltihost.store.ids import new_id
 from ltihost.store.postgres import COMMAND_SECONDS, CONNECT_SECONDS, SERVER_SETTINGS, connect
-from ltihost.store.postgres_groups import LaunchGroups
 from ltihost.store.script import Written, run_postgres
 from ltihost.store.work_hint import CHANNEL
 
 T = TypeVar("T")
 
 POOL_SIZE = 10
+#: How long something waits for a connection before it is refused.
+ACQUIRE_SECONDS = 5.0
 _SLICE = 5_000
 
 
@@ -41,7 +45,7 @@ class PostgresHotPath:
         self._dsn = dsn
         self._box = box
         self._caps = caps
-        self._groups = LaunchGroups(self._accept_together)
+        self._groups = Groups()
 
     async def open(self, pool_size: int = POOL_SIZE) -> None:
         with driver_errors():
@@ -66,9 +70,8 @@ class PostgresHotPath:
 
     async def transact(self, tenant_id: str, written: Written[T]) -> T:
         """Run a script in a transaction that sees this tenant's rows."""
-        with driver_errors():
-            async with self._pool.acquire() as connection:
-                return await run_postgres(connection, tenant_id, written)
+        async with self._connection() as connection:
+            return await run_postgres(connection, tenant_id, written)
 
     async def announce_work(self, kind: str) -> None:
         """Tell the workers of other processes that there is something of this kind to do."""
@@ -114,16 +117,16 @@ class PostgresHotPath:
 
     async def accept_launch(self, work: AcceptLaunch) -> AcceptOutcome:
         place = (work.attempt.registration_id, work.attempt.deployment_id, work.link and work.link.lms_id)
-        return await self._groups.accept(place, _json(launch_values(work)))
+        return await self._groups.join(place, _json(launch_values(work)), self._accept_together)
 
     async def _accept_together(self, launches: Sequence[str]) -> Sequence[AcceptOutcome]:
         """Two groups that share people may wait for each other; PostgreSQL then undoes one, which goes again."""
         statement = "SELECT * FROM accept_launches_v1($1)", f"[{','.join(launches)}]"
-        with driver_errors():
+        async with self._connection() as connection:
             try:
-                rows = await self._pool.fetch(*statement)
+                rows = await connection.fetch(*statement)
             except asyncpg.DeadlockDetectedError:
-                rows = await self._pool.fetch(*statement)
+                rows = await connection.fetch(*statement)
         return [AcceptOutcome(*row) for row in rows]
 
     async def consume_nonce(self, registration_id: str, nonce_hash: bytes, expires: float) -> bool:
@@ -163,12 +166,23 @@ class PostgresHotPath:
         return orjson.loads(found) if found else None
 
     async def _value(self, statement: str, *values: Any) -> Any:
-        with driver_errors():
-            return await self._pool.fetchval(statement, *values)
+        async with self._connection() as connection:
+            return await connection.fetchval(statement, *values)
 
     async def _values(self, statement: str, *values: Any) -> list[Any]:
+        async with self._connection() as connection:
+            return [row[0] for row in await connection.fetch(statement, *values)]
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for itself; the driver's errors are the host's. Raises Busy when none is free in time."""
         with driver_errors():
-            return [row[0] for row in await self._pool.fetch(statement, *values)]
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                connection = await self._pool.acquire()
+            try:
+                yield connection
+            finally:
+                await self._pool.release(connection)
 
 
 def _json(values: Any) -> str:

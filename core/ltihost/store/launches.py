@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, tuple_
@@ -81,7 +82,15 @@ def attempt(row: tables.Launch) -> Attempt:
         remote_address=row.remote_address,
         user_agent=row.user_agent,
         user_id=row.user_id,
+        resource_link_id=row.resource_link_id,
     )
+
+
+def link_titles(session: Session, attempts: Iterable[Attempt]) -> dict[str, str | None]:
+    """The titles of the links that were opened, by id."""
+    ids = {attempt.resource_link_id for attempt in attempts} - {None}
+    query = select(tables.ResourceLink.id, tables.ResourceLink.title).where(tables.ResourceLink.id.in_(ids))
+    return {link_id: title for link_id, title in session.execute(query)}  # noqa: C416 - rows are no pairs to dict
 
 
 def only_counted(session: Session, since: float) -> int:

@@ -78,11 +78,13 @@ def record(row: Row, resource_link: str | None = None) -> service_records.LineIt
     )
 
 
-def get(session: Session, line_item_id: str, *, locked: bool = False) -> Row:
-    """Raises NotFound, also for one that was deleted. `locked` holds the row until the transaction ends."""
+def get(session: Session, line_item_id: str, *, locked: bool = False, alone: bool = False) -> Row:
+    """Raises NotFound, also for one that was deleted. `locked` holds the row until the transaction ends, and lets scores
+    come that refer to it; `alone` keeps a person's first score off too."""
     query = select(Row).where(Row.id == line_item_id, Row.state != "deleted")
-    # Scores that come meanwhile refer to the row: this lock lets them.
-    row = session.scalars(query.with_for_update(key_share=True) if locked else query).first()
+    if locked or alone:
+        query = query.with_for_update(key_share=not alone)
+    row = session.scalars(query).first()
     if row is None:
         raise NotFound("line_item_unknown", "There is no such line item.")
     return row
@@ -237,7 +239,7 @@ def delete(session: Session, line_item_id: str, *, force: bool, actor: str, now:
     Raises NotFound, and Conflict: `line_item_coupled` (it belongs to the LMS's link), `line_item_has_grades` unless
     `force`.
     """
-    row = get(session, line_item_id, locked=True)
+    row = get(session, line_item_id, alone=True)
     if row.coupled:
         raise Conflict("line_item_coupled", "The LMS made this line item with the link; delete the link in the LMS.")
     if not force and has_slots(session, row.id):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -10,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from ltihost.errors import Busy
 from ltihost.store.failures import driver_errors
 from ltihost.store.guard import TenantSession
 
@@ -51,10 +54,12 @@ class PostgresSessions:
 
     def __init__(self, dsn: str) -> None:
         self._engine = make_engine(dsn)
+        self._in_hand: set[asyncio.Future[None]] = set()
+        self._closed = False
 
     async def run(self, work: Callable[[Session], T], tenant_id: str | None = None) -> T:
         """Run `work` in a transaction in which `tenant_id` is the tenant. Raises Busy when nothing answers in time."""
-        with driver_errors():
+        with driver_errors(), self._known():
             async with self._session() as session, session.begin():
                 if tenant_id is not None:
                     connection = await session.connection()
@@ -64,7 +69,27 @@ class PostgresSessions:
                 return await session.run_sync(work)
 
     async def close(self) -> None:
+        """Finish the work in hand, ten seconds at most, and disconnect.
+
+        A connection that is out when the engine is disposed of would come back to a pool that nobody knows any more,
+        and never be closed.
+        """
+        self._closed = True
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=COMMAND_SECONDS)
         await self._engine.dispose()
+
+    @contextmanager
+    def _known(self) -> Iterator[None]:
+        if self._closed:
+            raise Busy("busy", "The database is closed.")
+        ended = asyncio.get_running_loop().create_future()
+        self._in_hand.add(ended)
+        try:
+            yield
+        finally:
+            self._in_hand.discard(ended)
+            ended.set_result(None)
 
     def _session(self) -> AsyncSession:
         return AsyncSession(self._engine, sync_session_class=TenantSession, expire_on_commit=False)

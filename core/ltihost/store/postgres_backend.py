@@ -53,9 +53,10 @@ class PostgresBackend:
             raise
 
     async def close(self) -> None:
-        await self.hot.close()
-        await self._sessions.close()
-        await self._owner_sessions.close()
+        async with contextlib.AsyncExitStack() as stack:  # each of them, even when this is cancelled meanwhile
+            stack.push_async_callback(self._owner_sessions.close)
+            stack.push_async_callback(self._sessions.close)
+            await self.hot.close()
 
     async def run(self, bind: Callable[[Session], None], tenant_id: str, work: Callable[[Session], T]) -> T:
         return await self._sessions.run(_bound(bind, work), tenant_id)

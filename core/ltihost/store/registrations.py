@@ -16,6 +16,7 @@ from ltihost.store import audit, checks, deployments, keys, tables
 from ltihost.store.guard import tenant_of
 from ltihost.store.hot_rows import registration_from
 from ltihost.store.ids import new_id
+from ltihost.store.unknown_field import unknown_field
 
 #: What `lti.token` can verify.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
@@ -160,12 +161,15 @@ def _new_row(tenant_id: str, plugin: str, name: str, application: Application | 
     return row
 
 
+def names(session: Session) -> dict[str, str]:
+    """The name of every registration by its id."""
+    return {registration.id: registration.name for registration in listed(session)}
+
+
 def _set(row: tables.Registration, field: str, value: str) -> None:
     read = FIELDS.get(field)
     if read is None:
-        raise Invalid(
-            "field_unknown", f"A registration has no {field!r}; it has {', '.join((*FIELDS, 'deployment-id'))}."
-        )
+        raise unknown_field("A registration", field, (*FIELDS, "deployment-id"))
     setattr(row, field.replace("-", "_"), read(value))
 
 

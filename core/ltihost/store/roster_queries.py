@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -21,6 +23,11 @@ def runs(
     wanted = {"tenant_id": tenant_id, "context_id": context_id, "state": state}
     query = select(RosterRun).filter_by(**{name: value for name, value in wanted.items() if value is not None})
     return list(session.scalars(query.order_by(RosterRun.started_at.desc(), RosterRun.id.desc()).limit(limit)))
+
+
+def contexts(session: Session, ids: Collection[str]) -> dict[str, tables.Context]:
+    """Contexts by id."""
+    return {row.id: row for row in session.scalars(select(tables.Context).where(tables.Context.id.in_(ids)))}
 
 
 def due(session: Session, *, synced_before: float, seen_after: float, limit: int = 100) -> list[tables.Context]:

@@ -1,17 +1,18 @@
 """Rosters: who the LMS says is in a context, and how that became what the host holds.
 
-A sync counts up the context's generation and stamps it on everybody it lists. Who was listed before and is not any
-more has left: the row stays, with the date. Who was never listed (came by a launch only) is left alone.
+A sync counts up the context's generation and stamps it on whom it adds or changes; where nothing is new, nothing is
+written. Who was listed before and is not any more has left: the row stays, with the date. Who was never listed (came by
+a launch only) is left alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Row, select, update
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, NotFound
@@ -19,7 +20,7 @@ from ltihost.lti.roles import read_roles
 from ltihost.records import Role
 from ltihost.service_records import Member, RosterChange, ServiceUrls
 from ltihost.store import audit, grades, tables
-from ltihost.store.guard import lock
+from ltihost.store.guard import add_rows, lock
 from ltihost.store.hot_values import storable
 from ltihost.store.ids import new_id
 from ltihost.store.service_tables import ContextServices, Event, Roster, RosterRun
@@ -27,8 +28,10 @@ from ltihost.store.service_tables import ContextServices, Event, Roster, RosterR
 T = TypeVar("T")
 #: A run that took longer was cut off with its process.
 _ABANDONED_SECONDS = 1_800
-_AT_ONCE = 400
+_AT_ONCE = 500
 _IDS_IN_EVENT = 500
+#: What a roster says about a person beside their roles.
+_PERSONAL = ("name", "given_name", "family_name", "middle_name", "email", "picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,80 +101,106 @@ def begin(session: Session, context_id: str, now: float) -> Sync:
     )  # fmt: skip
     session.add(run)
     session.flush()
-    # A run that broke off between two slices has stamped some: by an equal number they would pass for listed now.
-    stamped = session.scalar(
-        select(func.max(tables.Membership.generation)).where(tables.Membership.context_id == context_id)
-    )
     return Sync(
         run.id, where.tenant_id, context_id, where.lms_id, where.registration_id, where.deployment_id,
-        max(known.generation, stamped or 0) + 1, urls,
+        known.generation + 1, urls,
     )  # fmt: skip
 
 
-def would_leave(session: Session, sync: Sync, keys: Collection[str]) -> tuple[int, int]:
-    """How many of those listed so far are not among `keys`, and how many were listed."""
+def would_leave(session: Session, sync: Sync, keys: Collection[str]) -> tuple[list[str], int]:
+    """The ids of those listed so far whose keys are not among `keys`, and how many were listed."""
     query = (
-        select(tables.User.user_key)
+        select(tables.User.user_key, tables.User.id)
         .join(tables.Membership, tables.Membership.user_id == tables.User.id)
-        .where(tables.Membership.context_id == sync.context_id, *_listed_before(sync))
+        .where(tables.Membership.context_id == sync.context_id, *_LISTED)
     )
-    listed = set(session.scalars(query))
-    return len(listed - set(keys)), len(listed)
+    listed = session.execute(query).all()
+    return [user_id for key, user_id in listed if key not in keys], len(listed)
 
 
 def apply(
-    session: Session,
-    sync: Sync,
-    members: Sequence[Listed],
-    *,
-    sync_roles: bool,
-    now: float,
+    session: Session, sync: Sync, members: Sequence[Listed], *, sync_roles: bool, now: float,
     keep_launched: bool = False,
-) -> RosterChange:
+) -> RosterChange:  # fmt: skip
     """Store these members: people the host did not know are added, memberships added, changed or stamped.
 
     `keep_launched`: a role that is known from a launch stays, since this LMS's rosters know less.
     """
-    users = _users(session, sync, members, now)
-    known = _memberships(session, sync, [user.id for user in users.values()])
-    added, changed, same = [], [], []
+    people, work = _people(session, sync, members), _Work()
+    memberships = _memberships(session, sync, [person.id for person in people.values()])
     for listed in members:
-        user = users[listed.key]
-        membership = known.get(user.id)
-        follow = sync_roles and not (keep_launched and membership is not None and membership.source == "launch")
-        if membership is None:
-            session.add(_new_membership(sync, user.id, listed, now))
-            added.append(user.id)
-        elif not membership.active or membership.left_at is not None:
-            _renew(membership, sync, listed, sync_roles=follow, now=now)
-            added.append(user.id)
-        elif follow and _differs(membership, listed):
-            _renew(membership, sync, listed, sync_roles=True, now=now)
-            changed.append(user.id)
+        user_id = work.name(sync, people.get(listed.key), listed, now)
+        if (known := memberships.get(user_id)) is None:
+            work.join(sync, user_id, listed, now)
         else:
-            same.append(user.id)
-    session.flush()
-    for ids in _slices(same):
-        session.execute(
-            update(tables.Membership)
-            .where(tables.Membership.context_id == sync.context_id, tables.Membership.user_id.in_(ids))
-            .values(generation=sync.generation)
-            .execution_options(synchronize_session=False)
-        )
-    return RosterChange(sync.context_id, sync.generation, tuple(added), tuple(changed))
+            work.stay(known, listed, follow=sync_roles and not (keep_launched and known.source == "launch"))
+    work.do(session, sync, now)
+    return RosterChange(sync.context_id, sync.generation, tuple(work.added), tuple(work.changed))
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be written for some members: rows to add, and by user id what there is to change."""
+
+    people: list[dict[str, Any]] = field(default_factory=list)
+    memberships: list[dict[str, Any]] = field(default_factory=list)
+    gaps: dict[str, Listed] = field(default_factory=dict)
+    renewed: dict[str, tuple[Listed, bool]] = field(default_factory=dict)
+    first_listed: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+    def name(self, sync: Sync, person: Row[Any] | None, listed: Listed, now: float) -> str:
+        """The person's id."""
+        if person is None:
+            self.people.append(_new_user(sync, listed, now))
+            return str(self.people[-1]["id"])
+        if _said(person, listed.member):
+            self.gaps[person.id] = listed
+        return str(person.id)
+
+    def join(self, sync: Sync, user_id: str, listed: Listed, now: float) -> None:
+        self.memberships.append(_new_membership(sync, user_id, listed, now))
+        self.added.append(user_id)
+
+    def stay(self, known: Row[Any], listed: Listed, *, follow: bool) -> None:
+        """Who has a membership. `follow`: their role is to be as the LMS says."""
+        if not known.active or known.left_at is not None:
+            self.renewed[known.user_id] = listed, follow
+            self.added.append(known.user_id)
+        elif follow and _differs(known, listed):
+            self.renewed[known.user_id] = listed, follow
+            self.changed.append(known.user_id)
+        elif known.generation == 0:
+            self.first_listed.append(known.user_id)
+
+    def do(self, session: Session, sync: Sync, now: float) -> None:
+        add_rows(session, tables.User, self.people)
+        add_rows(session, tables.Membership, self.memberships)
+        for ids in _slices(self.gaps):
+            for user in session.scalars(select(tables.User).where(tables.User.id.in_(ids))):
+                for name, text in _said(user, self.gaps[user.id].member).items():
+                    setattr(user, name, text)
+        for ids in _slices(self.renewed):
+            for membership in session.scalars(select(tables.Membership).where(*_these(sync, ids))):
+                listed, follow = self.renewed[membership.user_id]
+                _renew(membership, sync, listed, sync_roles=follow, now=now)
+        session.flush()
+        for ids in _slices(self.first_listed):
+            _set(session, sync, ids, generation=sync.generation)
 
 
 def finish(
     session: Session, sync: Sync, members: Sequence[Listed], before: RosterChange, totals: Totals, *,
-    sync_roles: bool, remove: bool, now: float, keep_launched: bool = False,
+    leaving: Sequence[str], sync_roles: bool, remove: bool, now: float, keep_launched: bool = False,
 ) -> RosterChange:  # fmt: skip
-    """Store the last members and end the sync; `before` is what earlier slices changed.
+    """Store the last members and end the sync; `before` is what earlier slices changed, `leaving` as from `would_leave`.
 
     Who left is marked (with `remove` they lose the membership), scores that waited for an enrolment go on, the
     generation counts, and the application is told.
     """
     last = apply(session, sync, members, sync_roles=sync_roles, now=now, keep_launched=keep_launched)
-    removed = _mark_gone(session, sync, remove=remove, now=now)
+    removed = _mark_gone(session, sync, leaving, remove=remove, now=now)
     change = RosterChange(
         sync.context_id, sync.generation, before.added + last.added, before.changed + last.changed, removed
     )
@@ -190,21 +219,25 @@ def finish(
     return change
 
 
-def _mark_gone(session: Session, sync: Sync, *, remove: bool, now: float) -> tuple[str, ...]:
-    here = tables.Membership.context_id == sync.context_id
-    removed = tuple(session.scalars(select(tables.Membership.user_id).where(here, *_listed_before(sync))))
+def _mark_gone(session: Session, sync: Sync, leaving: Sequence[str], *, remove: bool, now: float) -> tuple[str, ...]:
     values: dict[str, Any] = {"left_at": now} | ({"active": False, "group_role": None} if remove else {})
-    for ids in _slices(removed):
-        gone = update(tables.Membership).where(here, tables.Membership.user_id.in_(ids)).values(**values)
-        session.execute(gone.execution_options(synchronize_session=False))
-    return removed
+    for ids in _slices(leaving):
+        _set(session, sync, ids, **values)
+    return tuple(leaving)
+
+
+def _set(session: Session, sync: Sync, user_ids: Sequence[str], **values: Any) -> None:
+    statement = update(tables.Membership).where(*_these(sync, user_ids)).values(**values)
+    session.execute(statement.execution_options(synchronize_session=False))
+
+
+def _these(sync: Sync, user_ids: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    return tables.Membership.context_id == sync.context_id, tables.Membership.user_id.in_(user_ids)
 
 
 def _send_waiting_scores(session: Session, sync: Sync, now: float) -> None:
     """Whoever is listed now, the LMS should take a score for."""
-    listed = select(tables.Membership.user_id).where(
-        tables.Membership.context_id == sync.context_id, tables.Membership.generation == sync.generation
-    )
+    listed = select(tables.Membership.user_id).where(tables.Membership.context_id == sync.context_id, *_LISTED)
     grades.enrolled(session, sync.context_id, listed, now)
 
 
@@ -255,69 +288,61 @@ def _run(session: Session, run_id: str) -> RosterRun:
     return row
 
 
-def _listed_before(sync: Sync) -> tuple[ColumnElement[bool], ...]:
-    """Listed by an earlier sync, not by this one, and not known to have left."""
-    return (
-        tables.Membership.generation > 0,
-        tables.Membership.generation < sync.generation,
-        tables.Membership.left_at.is_(None),
-        tables.Membership.active.is_(True),
-    )
+#: Listed by a sync, and not known to have left.
+_LISTED = (tables.Membership.generation > 0, tables.Membership.left_at.is_(None), tables.Membership.active.is_(True))
 
 
-def _users(session: Session, sync: Sync, members: Sequence[Listed], now: float) -> dict[str, tables.User]:
-    """The people by their keys; who was not known is added, without a login."""
-    found: dict[str, tables.User] = {}
-    for keys in _slices([listed.key for listed in members]):
-        query = select(tables.User).where(
-            tables.User.registration_id == sync.registration_id, tables.User.user_key.in_(keys)
-        )
-        found |= {user.user_key: user for user in session.scalars(query)}
-    for listed in members:
-        if (user := found.get(listed.key)) is None:
-            found[listed.key] = user = _new_user(sync, listed, now)
-            session.add(user)
-        else:
-            _complete(user, listed.member)
-    session.flush()
+# Not as one query with a join, nor as objects: without statistics PostgreSQL may go through all members of the context
+# for each one of a join, and an object that nothing is done to costs three times what its row does.
+
+
+def _people(session: Session, sync: Sync, members: Sequence[Listed]) -> dict[str, Row[Any]]:
+    """Who of these the host knows, by key."""
+    user = tables.User
+    found: dict[str, Row[Any]] = {}
+    for keys in _slices(listed.key for listed in members):
+        query = select(user.id, user.user_key, user.last_login_at, *(getattr(user, name) for name in _PERSONAL))
+        query = query.where(user.registration_id == sync.registration_id, user.user_key.in_(keys))
+        found |= {row.user_key: row for row in session.execute(query)}
     return found
 
 
-def _new_user(sync: Sync, listed: Listed, now: float) -> tables.User:
-    member = listed.member
-    return tables.User(
-        tenant_id=sync.tenant_id, id=new_id("usr"), registration_id=sync.registration_id, user_key=listed.key,
-        subject=member.subject, name=storable(member.name), given_name=storable(member.given_name),
-        family_name=storable(member.family_name), middle_name=storable(member.middle_name),
-        email=storable(member.email), picture=storable(member.picture), locale=None, test_user=member.test_user,
-        global_role=listed.global_role, suspended=False, first_seen_at=now, last_login_at=None,
-    )  # fmt: skip
-
-
-def _complete(user: tables.User, member: Member) -> None:
-    """What a launch said about a person counts more than a roster, which fills the gaps."""
-    for name in ("name", "given_name", "family_name", "middle_name", "email", "picture"):
-        said = storable(getattr(member, name))
-        if said and said != getattr(user, name) and (user.last_login_at is None or getattr(user, name) is None):
-            setattr(user, name, said)
-
-
-def _memberships(session: Session, sync: Sync, user_ids: Iterable[str]) -> dict[str, tables.Membership]:
-    found: dict[str, tables.Membership] = {}
+def _memberships(session: Session, sync: Sync, user_ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """The memberships that these people have here, by their ids."""
+    here = tables.Membership
+    columns = (here.user_id, here.role, here.roles, here.group_role, here.active, here.left_at, here.source)
+    found: dict[str, Row[Any]] = {}
     for ids in _slices(user_ids):
-        query = select(tables.Membership).where(
-            tables.Membership.context_id == sync.context_id, tables.Membership.user_id.in_(ids)
-        )
-        found |= {row.user_id: row for row in session.scalars(query)}
+        query = select(*columns, here.generation).where(*_these(sync, ids))
+        found |= {row.user_id: row for row in session.execute(query)}
     return found
 
 
-def _new_membership(sync: Sync, user_id: str, listed: Listed, now: float) -> tables.Membership:
-    return tables.Membership(
-        tenant_id=sync.tenant_id, context_id=sync.context_id, user_id=user_id, role=listed.member.role,
-        roles=[role.uri for role in listed.member.roles], group_role=listed.group_role, active=True,
-        source="roster", first_seen_at=now, last_seen_at=now, generation=sync.generation,
-    )  # fmt: skip
+def _new_user(sync: Sync, listed: Listed, now: float) -> dict[str, Any]:
+    member = listed.member
+    return {
+        "tenant_id": sync.tenant_id, "id": new_id("usr"), "registration_id": sync.registration_id,
+        "user_key": listed.key, "subject": member.subject, "locale": None, "test_user": member.test_user,
+        "global_role": listed.global_role, "suspended": False, "first_seen_at": now, "last_login_at": None,
+        **{name: storable(getattr(member, name)) for name in _PERSONAL},
+    }  # fmt: skip
+
+
+def _said(user: tables.User | Row[Any], member: Member) -> dict[str, str]:
+    """What is to be set: what a launch said about a person counts more than a roster, which fills the gaps."""
+    said = {name: storable(text) for name in _PERSONAL if (text := getattr(member, name)) != getattr(user, name)}
+    return {
+        name: text for name, text in said.items()
+        if text and text != getattr(user, name) and (user.last_login_at is None or getattr(user, name) is None)
+    }  # fmt: skip
+
+
+def _new_membership(sync: Sync, user_id: str, listed: Listed, now: float) -> dict[str, Any]:
+    return {
+        "tenant_id": sync.tenant_id, "context_id": sync.context_id, "user_id": user_id, "role": listed.member.role,
+        "roles": [role.uri for role in listed.member.roles], "group_role": listed.group_role, "active": True,
+        "source": "roster", "first_seen_at": now, "last_seen_at": now, "generation": sync.generation, "left_at": None,
+    }  # fmt: skip
 
 
 def _renew(membership: tables.Membership, sync: Sync, listed: Listed, *, sync_roles: bool, now: float) -> None:
@@ -332,11 +357,12 @@ def _renew(membership: tables.Membership, sync: Sync, listed: Listed, *, sync_ro
         membership.group_role = listed.group_role
 
 
-def _differs(membership: tables.Membership, listed: Listed) -> bool:
+def _differs(known: Row[Any], listed: Listed) -> bool:
     """By what roles mean, not by how they are written: a launch and a roster may spell one role in two ways."""
-    if (membership.role, membership.group_role) != (listed.member.role, listed.group_role):
+    if (known.role, known.group_role) != (listed.member.role, listed.group_role):
         return True
-    return _meant(read_roles(membership.roles)) != _meant(listed.member.roles)
+    as_written = known.roles == [role.uri for role in listed.member.roles]
+    return not as_written and _meant(read_roles(known.roles)) != _meant(listed.member.roles)
 
 
 def _meant(roles: Iterable[Role]) -> set[tuple[str, str, str | None]]:

@@ -1,6 +1,7 @@
-"""The look-ups of every login and launch, remembered for five seconds at most.
+"""The look-ups of every login, launch and call of the API, remembered for five seconds at most.
 
-What was switched off is so everywhere within that time, and at a launch at once: storing it reads the truth again.
+What was switched off is so everywhere within that time, and at a launch at once: storing it reads the truth again. A
+call of the API reads nothing again, so its key is remembered for two seconds only.
 """
 
 from __future__ import annotations
@@ -11,24 +12,26 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-from ltihost.store.hot import Deployment, HotPath, Route
+from ltihost.store.hot import ApiKey, Deployment, HotPath, Route
 
 T = TypeVar("T")
 
 TTL_SECONDS = 5.0
+KEY_SECONDS = 2.0
 #: Entries kept per kind of look-up. What does not exist has a smaller store of its own: strangers choose its keys.
 MAX_FOUND = 10_000
 MAX_MISSING = 1_000
 
 
 class RoutingCache:
-    """`HotPath.route`, `routes` and `deployment`, each asked once for everybody who waits for the same answer."""
+    """`HotPath.route`, `routes`, `deployment` and `api_key`, each asked once for everybody who waits for the same answer."""
 
     def __init__(self, hot: HotPath, ttl: float = TTL_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._hot = hot
         self._routes_by_id: Remembered[Route | None] = Remembered(ttl, clock)
         self._routes: Remembered[Sequence[Route]] = Remembered(ttl, clock)
         self._deployments: Remembered[Deployment | None] = Remembered(ttl, clock)
+        self._keys: Remembered[ApiKey | None] = Remembered(min(ttl, KEY_SECONDS), clock)
 
     async def route(self, registration_id: str) -> Route | None:
         """See `HotPath.route`."""
@@ -43,13 +46,17 @@ class RoutingCache:
         key = (registration_id, deployment_id)
         return await self._deployments.get(key, lambda: self._hot.deployment(registration_id, deployment_id))
 
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        """See `HotPath.api_key`; whether it expired meanwhile is for the caller to see."""
+        return await self._keys.get(key_id, lambda: self._hot.api_key(key_id))
+
     def forget_deployment(self, registration_id: str, deployment_id: str) -> None:
         """Ask anew for this one deployment."""
         self._deployments.drop((registration_id, deployment_id))
 
     def forget(self) -> None:
         """Ask anew from now on; answers still under way are not kept."""
-        for remembered in (self._routes_by_id, self._routes, self._deployments):
+        for remembered in (self._routes_by_id, self._routes, self._deployments, self._keys):
             remembered.forget()
 
 

@@ -35,6 +35,14 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """One statement for each of several rows of parameters, in their order; it answers the rows of all of them."""
+
+    sql: str
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Either:
     """A statement that the databases spell differently: SQLite has no functions of our own."""
 
@@ -42,12 +50,12 @@ class Either:
     postgres: str
 
 
-Statement = tuple[str | Either, Sequence[Any]] | Many
+Statement = tuple[str | Either, Sequence[Any]] | Many | Each
 Script = Generator[Statement, list[Row], T]
 #: What makes a script, given the time of the database's clock: of all hosts' clocks it is the one that they share.
 Written = Callable[[float], Script[T]]
 
-_LOCKS = re.compile(r"\s+FOR (?:UPDATE|SHARE)(?: OF \w+)?(?: SKIP LOCKED)?")
+_LOCKS = re.compile(r"\s+FOR (?:UPDATE|(?:KEY )?SHARE)(?: OF \w+)?(?: SKIP LOCKED)?")
 _BEGIN = "SELECT set_config('app.tenant', $1, true), extract(epoch FROM clock_timestamp())::float8"
 
 
@@ -84,8 +92,15 @@ def _execute_sqlite(db: sqlite3.Connection, statement: Statement) -> list[Row]:
     if isinstance(statement, Many):
         db.executemany(sqlite_sql(statement.sql), statement.rows)
         return []
+    if isinstance(statement, Each):
+        sql = sqlite_sql(statement.sql)
+        return [row for values in statement.rows for row in _rows_sqlite(db, sql, values)]
     sql = statement[0].sqlite if isinstance(statement[0], Either) else statement[0]
-    cursor = db.execute(sqlite_sql(sql), statement[1])
+    return _rows_sqlite(db, sqlite_sql(sql), statement[1])
+
+
+def _rows_sqlite(db: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
+    cursor = db.execute(sql, values)
     if cursor.description is None:
         return []
     names = [column[0] for column in cursor.description]
@@ -96,6 +111,8 @@ async def _execute_postgres(connection: asyncpg.Connection, statement: Statement
     if isinstance(statement, Many):
         await connection.executemany(statement.sql, statement.rows)
         return []
+    if isinstance(statement, Each):
+        return list(await connection.fetchmany(statement.sql, statement.rows))
     sql = statement[0].postgres if isinstance(statement[0], Either) else statement[0]
     found: list[Row] = await connection.fetch(sql, *statement[1])
     return found

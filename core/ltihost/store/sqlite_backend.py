@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from ltihost.errors import ConfigurationError
+from ltihost.errors import Busy, ConfigurationError
 from ltihost.store import audit, migrations
 from ltihost.store.crypto import SecretBox
 from ltihost.store.guard import bind_all
@@ -37,6 +37,7 @@ class SqliteBackend:
         try:
             migrations.check_current(await self._sessions.run(_revision))
             self.hot.open()
+            self._opened = self._identity()
         except BaseException:
             await self._sessions.close()
             raise
@@ -69,10 +70,23 @@ class SqliteBackend:
         yield asyncio.Event()
 
     async def ping(self) -> None:
+        if self._identity() != self._opened:
+            raise Busy(
+                "database_gone",
+                f"{self._path} was moved or deleted while the host had it open. Put it back and restart.",
+            )
         await self.hot.ping()
 
     async def check_role(self) -> None:
         return None
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file the path names now."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     async def tenants_to_seal(self) -> list[str]:
         return await self.run_host(lambda session: bind_all(session, self._box), audit.tenants_to_seal)

@@ -255,8 +255,8 @@ class ResourceLink(Owned, Base):
 
 
 class Membership(Owned, Base):
-    """A person in a context. `source` says how the host learnt of it, `generation` is the last roster sync that listed
-    them (0: none). Who left keeps the row: inactive, with the date."""
+    """A person in a context. `source` says how the host learnt of it, `generation` is the roster sync that listed them
+    first, or changed something last (0: none did). Who left keeps the row: inactive, with the date."""
 
     __tablename__ = "memberships"
     __table_args__ = (

@@ -10,6 +10,7 @@ the profile's return path    POST takes a tool's content; /{lms}/_add puts it in
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -30,6 +31,7 @@ from ltihost.testing.services.notices import NoticeService
 from ltihost.testing.services.records import Refused, Service
 from ltihost.testing.services.rules_content import Choice
 
+_NO_NUMBER = Page(400, "That is no number", "Go back to the gradebook and type the points with digits, like 7.5.")
 SERVICES: tuple[Service, ...] = get_args(Service)
 
 
@@ -76,7 +78,11 @@ class Teaching:
         elif what == "delete":
             book.remove(column.number)
         elif what == "override" and _word(form, "person") in self._platform.people:
-            self._platform.override_cell(column.number, _word(form, "person"), _points(form))
+            try:
+                points = _points(form)
+            except ValueError:
+                return self._pages.problem(self._platform, _NO_NUMBER)
+            self._platform.override_cell(column.number, _word(form, "person"), points)
         else:
             raise HTTPException(400)
         return self._back(context, "grades")
@@ -190,9 +196,9 @@ def _number(form: FormData, name: str) -> int | None:
 
 
 def _points(form: FormData) -> float | None:
-    """The points typed in; None for an empty field, which takes the teacher's grade back."""
+    """The points typed in; None for an empty field, which takes the teacher's grade back. Raises ValueError."""
     text = _word(form, "points").replace(",", ".").strip()
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise HTTPException(400) from None
+    points = float(text) if text else None
+    if points is not None and not math.isfinite(points):
+        raise ValueError(text)
+    return points

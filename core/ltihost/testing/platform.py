@@ -49,9 +49,9 @@ FAULTS: Mapping[str, str] = {
     "wrong_nonce": "The token belongs to another sign-in",
     "no_names": "Name and e-mail are withheld",
     "unknown_deployment": "It comes from a deployment nobody knows",
-    "login_required": "Error post: login_required",
-    "launch_no_longer_valid": "Error post: launch_no_longer_valid",
-    "access_denied": "Error post: access_denied",
+    "login_required": "The LMS answers: nobody is signed in (login_required)",
+    "launch_no_longer_valid": "The LMS answers: too late (launch_no_longer_valid)",
+    "access_denied": "The LMS answers: not this person (access_denied)",
 }
 ERROR_POSTS = ("login_required", "launch_no_longer_valid", "access_denied")
 CLOCK_ERROR = {"late_clock": -900, "fast_clock": 900}

@@ -42,7 +42,7 @@ _STATISTICS = {"sam": "administrator", "tess": "teacher", "amir": "student", "zo
 
 _CONTEXTS = (
     Context("biology", 2, "BIO-101", "Biology 101: Life & Cells", "SIS-BIO-101", _BIOLOGY, (
-        Link("cell-quiz", 11, "Cell structure quiz", "Ten questions about organelles.", 10),
+        Link("cell-quiz", 11, "Cell structure quiz", "Organelles and what they do.", 10),
         Link("photosynthesis", 12, "Photosynthesis exercise", "Several attempts; the best one counts.", 100),
         Link("lab-safety", 13, "Lab safety film", "Watch this before the first lab."),
         Link("peer-review", 14, 'Peer review "q" & é', "Read two reports of others.\r\nThen write yours.", 12.5),

@@ -139,6 +139,12 @@ Do not do this: {NEVER_DELETE}
 HELP = {
     "unknown_registration": "Learn's issuer is `https://blackboard.com` without a slash; the client id is the **Application "
     "ID** of the developer portal.",
+    "audience_mismatch": "The client id is the **Application ID** of the developer portal. In Learn it was typed in as **Client ID**: "
+    "**Admin**, **LTI Tool Providers**, **Register LTI 1.3/Advantage Tool**.",
+    "sig_invalid": "Each Application ID has keys of its own: the id in the key set URL must be the one that the developer portal "
+    "shows for this application.",
+    "nonce_mismatch": "Nothing can be set in Learn; it returns the nonce as it came. Look for a proxy between browser and Learn that "
+    "repeats pages.",
     "deployment_pending": "A Learn that was not approved yet. Compare with its **Admin**, **LTI Tool Providers**, menu of "
     "the tool, **Edit**, **Deployment ID**.",
     "instance_changed": "Learn's `tool_platform.url` or guid is another one than before. A Learn copied from production "

@@ -148,6 +148,9 @@ def _slug(name: str) -> str:
 HELP = {
     "unknown_registration": "Canvas sends the long number from **Developer Keys**, column **Details**, as client id. Beta and "
     "test have issuers of their own.",
+    "audience_mismatch": "The client id is the long number in **Developer Keys**, column **Details**.",
+    "nonce_mismatch": "Nothing can be set in Canvas; it returns the nonce as it came. Look for a proxy between browser and Canvas "
+    "that repeats pages.",
     "deployment_pending": "The app was installed in another account or course. Its **Deployment Id** is in the gear menu "
     "under **Settings**, **Apps**, **View App Configurations**.",
     "browser_binding": "Let the link open outside the frame: tick **Load This Tool In A New Tab** on the assignment or the "

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -46,8 +47,8 @@ def with_fitting_title(item: Item) -> Item:
 
 
 def with_fitting_maximum(item: Item) -> Item | Unacceptable:
-    """Quirk 61: the form takes whole numbers from 1 to 100. Any other maximum becomes 100; scores state their own maximum
-    and Moodle scales them, so that every ratio stays right.
+    """Quirk 61: the form takes whole numbers from 1 to 100. Any other maximum is rounded up, to 100 at most; scores state
+    their own maximum and Moodle scales them, so that every ratio stays right.
     """
     column = item.get("lineItem")
     if not isinstance(column, Mapping):
@@ -55,8 +56,7 @@ def with_fitting_maximum(item: Item) -> Item | Unacceptable:
     maximum = column.get("scoreMaximum")
     if not isinstance(maximum, int | float) or isinstance(maximum, bool) or not maximum > 0:
         return Unacceptable("Moodle makes a column only with a scoreMaximum above zero.")
-    fits = maximum <= LARGEST and maximum == int(maximum)
-    return {**item, "lineItem": {**column, "scoreMaximum": int(maximum) if fits else LARGEST}}
+    return {**item, "lineItem": {**column, "scoreMaximum": math.ceil(min(maximum, LARGEST))}}
 
 
 def with_flat_custom(item: Item) -> Item | Unacceptable:

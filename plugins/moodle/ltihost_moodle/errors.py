@@ -32,9 +32,14 @@ def classified(answer: ServiceAnswer, operation: Operation) -> Outcome | None:
         return NeedsAttention("scope_missing")
     if answer.status == 404 and _html(answer):
         return GiveUp("platform_fault")
-    if answer.status == 403 and operation != "roster":
+    if answer.status == 403 and operation != "roster" and _says_forbidden(answer):
         return NeedsAttention("line_item_foreign")
     return _score(answer) if operation == "score" else None
+
+
+def _says_forbidden(answer: ServiceAnswer) -> bool:
+    """Quirk 27: the bare word is about the column or its link; another reason is about the tool (a proxy's, a switch's)."""
+    return answer.body.strip() == b"[]" or b'"Forbidden"' in answer.body
 
 
 def _score(answer: ServiceAnswer) -> Outcome | None:

@@ -107,14 +107,21 @@ HELP = {
     "restored into another course or site is a new tool with a new client id, and has to be registered anew.",
     "issuer_mismatch": "**Platform ID** in the tool's configuration details: the site's address, no slash at the end. It "
     "changes when the site moves or goes from http to https.",
+    "audience_mismatch": "**Site administration**, **Plugins**, **Activity modules**, **External tool**, **Manage tools**, "
+    "magnifying glass on the tool's card: **Client ID**. A tool that was deleted and added again has a new one.",
+    "sig_invalid": "**Public keyset URL** in the tool's configuration details (**Manage tools**, magnifying glass) has to be the "
+    "registration's, and this very site's.",
+    "nonce_mismatch": "Nothing can be set in Moodle; it returns the nonce as it came. Look for a proxy or cache between browser "
+    "and site that repeats pages.",
     "deployment_pending": "Moodle gives each tool exactly one deployment, its **Deployment ID** in the configuration details. "
     "Another one means that somebody made a second tool.",
     "browser_binding": "Set **Default launch container** (of the tool) or **Launch container** (of the activity) to "
     "**New window**.",
     "state_used": "Reload and back button repeat a launch, which Moodle and this host allow once: open the activity again from "
     "the course page.",
-    "platform_error": "`access_denied`: the person is signed in to Moodle as somebody else in another tab. "
-    "`unauthorized_client`: the tool has another **Client ID**. `invalid_request`: please report it.",
+    "access_denied": "The person is signed in to Moodle as somebody else in another tab: one account per browser, then open "
+    "the activity again.",
+    "platform_error": "`unauthorized_client`: the tool has another **Client ID**. `invalid_request`: please report it.",
     "expired": "Moodle's launches live for 60 seconds: compare the clocks of both servers.",
     "issued_in_future": "Compare the clocks of both servers; Moodle itself allows no difference at all.",
     "keys_unavailable": "The key set is the site's address followed by `/mod/lti/certs.php`.",

@@ -123,7 +123,7 @@ def test_migrate_and_check(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_narrow_terminal_gets_blocks_instead_of_broken_rows(uni: Cli) -> None:
     wide, narrow = (_COLOUR.sub("", _on_terminal(uni, columns)) for columns in (120, 40))
-    assert wide.splitlines()[0].split() == ["Slug", "Name", "Organisation", "Launch", "URL", "Receives"]
+    assert wide.splitlines()[0].split() == ["Slug", "Name", "Tenant", "Launch", "URL", "Receives"]
     assert "Launch URL" in narrow
     assert all(len(line) <= 40 for line in narrow.splitlines())
     assert "https://quiz.example/launch" in narrow.replace("\n", "").replace(" ", "")

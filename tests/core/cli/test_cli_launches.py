@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -102,6 +103,26 @@ def test_the_story_for_people(uni: Cli, registration: str) -> None:
     assert "Warning\n  the login named another target than the launch\n" in told
 
 
+def test_a_waiting_deployment_comes_with_the_ready_command(uni: Cli, registration: str) -> None:
+    """What the registration says already need not be typed."""
+    store(uni, replace(an_attempt(registration, tenant_id(uni)), refusal="deployment_pending"))
+    assert uni.json("launch", "show", "K7QM-3F9X")["fix"] == f"`ltihost deployment approve {registration} 1:a`"
+
+
+def test_what_a_shared_registration_does_not_say_has_to_be_typed() -> None:
+    shared = Registration("reg_1", HOST, "Shared", "lti", "active")
+    attempt = replace(an_attempt("reg_1", HOST), refusal="deployment_pending")
+    told = explain(attempt, None, shared, None).refusal
+    assert told
+    assert told.fix == "`ltihost deployment approve reg_1 1:a --tenant SLUG --app SLUG`"
+
+
+def test_the_organisation_is_named_in_the_command(uni: Cli, registration: str) -> None:
+    store(uni, replace(an_attempt(registration, tenant_id(uni)), refusal="plugin_disabled"))
+    fix = uni.json("launch", "show", "K7QM-3F9X")["fix"]
+    assert fix == "Enable it: `ltihost plugin enable somelms --tenant uni`."
+
+
 def test_a_terminal_never_obeys_what_an_lms_sent(uni: Cli, registration: str) -> None:
     store(uni, an_attempt(registration, tenant_id(uni)))
     assert "\x1b" not in uni.run("launch", "show", "K7QM-3F9X").stdout
@@ -111,7 +132,7 @@ def test_what_belongs_to_nobody_is_explained_too(uni: Cli) -> None:
     store(uni, an_attempt(None, HOST))
     story = uni.json("launch", "show", "K7QM-3F9X")
     assert (story["tenant"], story["registration"], story["lms"], story["where"]) == (None, None, None, None)
-    assert "Organisation" not in uni.run("launch", "show", "K7QM-3F9X").stdout
+    assert "Tenant" not in uni.run("launch", "show", "K7QM-3F9X").stdout
 
 
 def test_an_unknown_code_is_said(uni: Cli) -> None:
@@ -173,3 +194,12 @@ def test_an_accepted_launch_needs_no_advice() -> None:
     attempt = Attempt(id="lch_1", tenant_id="ten_1", code="K7QM-3F9X", kind="launch", outcome="accepted", at=0)
     explanation = explain(attempt, None, None, None)
     assert (explanation.refusal, explanation.failed, explanation.lms) == (None, None, None)
+
+
+def test_a_list_that_ends_at_its_limit_says_so(uni: Cli, registration: str) -> None:
+    store(uni, an_attempt(registration, HOST), an_attempt(registration, HOST, code="AAAA-AAAA"))
+    ended = uni.run("launch", "list", "--limit", "1")
+    assert ended.stdout.splitlines()[0].split()[-2:] == ["Link", "Person"]
+    assert "--limit shows more" in ended.stderr
+    assert "--limit" not in uni.run("launch", "list").stderr
+    assert {"resource_link_id", "user_id"} <= uni.json("launch", "list")[0].keys()

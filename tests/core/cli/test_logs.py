@@ -143,7 +143,8 @@ def test_lines_of_libraries_take_the_same_form(sink: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["httpx2", "httpcore2.connection", "sqlalchemy.engine.Engine", "uvicorn.access", "asyncio"]
+    "name",
+    ["aiohttp.client", "httpx2", "httpcore2.connection", "sqlalchemy.engine.Engine", "uvicorn.access", "asyncio"],
 )
 def test_libraries_that_would_log_each_request_are_quiet(sink: io.StringIO, name: str) -> None:
     logging.getLogger(name).info("GET https://lms.example/?code=1")

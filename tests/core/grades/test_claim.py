@@ -179,6 +179,18 @@ async def test_waiting_for_the_platform_does_not_count_against_a_slot(book: Book
     assert 3_595 < claim.paused_seconds < 3_606
 
 
+async def test_what_was_given_back_unsent_counts_its_waiting_once(book: Book) -> None:
+    await book.take(8)
+    (claim,) = await book.claim()
+    await book.settle(claim, RETRY)
+    book.shift += 3_605
+    for waited in (3_600, 3_700, 3_800):
+        (claim,) = await book.claim()
+        assert waited - 5 < claim.paused_seconds < waited + 6
+        await book.settle(claim, Verdict("unsent", counts=False))
+        book.shift += 100
+
+
 async def test_what_is_switched_off_waits_together(db: Database) -> None:
     book = await make_book(db, learners=3)
     for learner in book.learners:

@@ -8,8 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import Executable, delete, update
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, Invalid, NotFound
+from ltihost.store import line_items
 from ltihost.store.database import Database
 from ltihost.store.grades import NEVER
 from ltihost.store.tables import Audit, Membership
@@ -108,6 +112,7 @@ async def test_another_score_for_the_same_attempt_needs_a_revision(book: Book) -
     with pytest.raises(Conflict) as refused:
         await book.take(9)
     assert refused.value.code == "attempt_exists"
+    assert "Send attempt: 2 for a new attempt, or revision: 2 to correct" in refused.value.message
     await book.take(9, revision=2)
     assert (await book.slot()).desired_rev == 2
 
@@ -163,6 +168,14 @@ async def test_of_a_roster_those_count_who_did_not_leave(
         await _not_in_context(book)
 
 
+async def test_who_is_there_but_no_learner_is_told_apart_from_nobody(book: Book) -> None:
+    await book.set(Membership, role="instructor", roles=[])
+    with pytest.raises(Invalid, match="but not as a learner now"):
+        await book.take()
+    with pytest.raises(Invalid, match="No such person is known"):
+        await book.take(user_id="usr_nobody")
+
+
 async def _not_in_context(book: Book, **changes: Any) -> None:
     with pytest.raises(Invalid) as refused:
         await book.take(**changes)
@@ -195,15 +208,13 @@ async def test_more_than_the_maximum_needs_extra_credit(book: Book) -> None:
 
 
 async def test_a_line_item_that_is_not_there_yet_blocks_its_slots_until_it_is(book: Book) -> None:
-    from ltihost.store import grades
-
     await book.set_item(state="wanted", url=None)
     taken = await book.take()
     assert (taken.delivery.state, taken.delivery.code, taken.due) == ("blocked", "line_item_pending", False)
     book.shift = 400 * 86_400
     assert await book.claim() == ()
     await book.set_item(state="ready", url="https://lms.example/items/1")
-    assert await book.db.run(book.tenant_id, grades.unblock, book.line_item_id, time.time()) == 1
+    await book.db.run(book.tenant_id, line_items.unblock, book.line_item_id, time.time())
     assert len(await book.claim()) == 1
 
 
@@ -273,3 +284,17 @@ async def test_where_nothing_stands_any_more_the_grade_is_cleared(book: Book) ->
     book.shift = 2
     (claim,) = await book.claim()
     assert (claim.winner_id, claim.score.given, claim.score.grading_progress) == (None, None, "NotReady")
+
+
+async def test_what_was_stated_is_neither_changed_nor_deleted(book: Book) -> None:
+    """SQLite has a trigger for it, on PostgreSQL the serving role lacks the right."""
+    await book.take(8)
+    for statement in (update(GradeEvent).values(given="9"), delete(GradeEvent)):
+        with pytest.raises((Conflict, ProgrammingError)):
+            await book.db.run(book.tenant_id, _execute, statement)
+    (fact,) = await book.rows(GradeEvent)
+    assert fact.given == "8"
+
+
+def _execute(session: Session, statement: Executable) -> None:
+    session.execute(statement, execution_options={"synchronize_session": False})

@@ -37,9 +37,26 @@ def test_a_tie_goes_to_the_earlier_attempt() -> None:
     assert winner("highest", [fact("b", 2, "5"), fact("a", 1, "50", "100")]) == fact("a", 1, "50", "100")
 
 
-def test_progress_without_a_grade_never_beats_one() -> None:
-    zero = fact("zero", 1, "0")
-    assert winner("highest", [fact("started", 2, None, None), zero]) == zero
+@pytest.mark.parametrize("policy", POLICIES)
+def test_progress_without_a_grade_never_beats_one(policy: Any) -> None:
+    """Also not the newest attempt under `latest`, nor the first one under `first`."""
+    zero = fact("zero", 2, "0")
+    assert winner(policy, [fact("begun", 3, None, None), zero, fact("left", 1, None, None)]) == zero
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_grade_is_taken_back_by_a_revision_without_one(policy: Any) -> None:
+    first, second = fact("a", 1, "5"), fact("b", 2, "9")
+    taken_back = fact("b2", 2, None, None, revision=2)
+    assert winner(policy, [first, second, taken_back]) == first
+    assert winner(policy, [second, taken_back]) == taken_back
+
+
+@pytest.mark.parametrize(("policy", "told"), [("latest", "b"), ("first", "a"), ("highest", "a")])
+def test_progress_is_told_while_there_is_no_grade(policy: Any, told: str) -> None:
+    found = winner(policy, [fact("a", 1, None, None), fact("b", 2, None, None)])
+    assert found is not None
+    assert found.id == told
 
 
 def test_a_correction_may_lower_its_attempt() -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ltihost.errors import Conflict, NotFound
 from ltihost.flows.grades.judge import judge
 from ltihost.service_records import LineItem as Column
 from ltihost.service_records import LineItemGone, NeedsAttention, Outcome, RetryLater
@@ -19,8 +20,8 @@ from ltihost.settings import Settings
 from ltihost.store import grades_intake, line_item_sync, line_items
 from ltihost.store.database import Database
 from ltihost.store.grades import Claim, Verdict
-from ltihost.store.script import Script
-from ltihost.store.service_tables import LineItem, Roster
+from ltihost.store.script import Each, Many, Script, Written
+from ltihost.store.service_tables import GradeSlot, LineItem, Roster
 from ltihost.store.tables import Membership
 from tests.core.grades.support import Book, launch, make_book
 
@@ -39,25 +40,30 @@ async def test_a_score_that_comes_while_its_column_is_made_is_sent(postgres_sett
     book = await make_book(db, state="wanted", url=None, version=1, synced_version=0)
     made = Column(None, "Quiz", Decimal(10), url="https://lms.example/items/1")
     job = threading.Thread(target=lambda: asyncio.run(_tell(postgres_settings, book, made)))
+    await db.transact(book.tenant_id, _interrupted(book, grades_intake.LOOK, job))
+    await asyncio.to_thread(job.join)
+    [item] = await book.rows(LineItem)
+    assert (item.state, (await book.slot()).state) == ("ready", "pending")
+    await db.close()
+
+
+def _interrupted(book: Book, sql: str, job: threading.Thread, *, wait: float = 5.0) -> Written[Any]:
+    """A score comes in, and right after this statement of it the job begins; so long the score waits for its end."""
 
     def interleaved(now: float) -> Script[Any]:
-        script = grades_intake.take(book.intake(), db.box, now)
+        script = grades_intake.take([book.intake()], book.db.box, now)
         statement = next(script)
         while True:
             rows = yield statement
-            if isinstance(statement, tuple) and statement[0] == grades_intake._PLACE:
+            if isinstance(statement, Each | Many) and statement.sql == sql and job.ident is None:
                 job.start()
-                job.join(5)
+                job.join(wait)
             try:
                 statement = script.send(rows)
             except StopIteration as end:
                 return end.value
 
-    await db.transact(book.tenant_id, interleaved)
-    await asyncio.to_thread(job.join)
-    [item] = await book.rows(LineItem)
-    assert (item.state, (await book.slot()).state) == ("ready", "pending")
-    await db.close()
+    return interleaved
 
 
 async def _tell(settings: Settings, book: Book, made: Column) -> None:
@@ -65,6 +71,57 @@ async def _tell(settings: Settings, book: Book, made: Column) -> None:
     await other.open()
     await other.run(book.tenant_id, line_item_sync.told, book.line_item_id, made, 1, time.time())
     await other.close()
+
+
+@pytest.mark.postgres
+async def test_a_first_score_does_not_come_to_a_column_that_was_deleted_meanwhile(postgres_settings: Settings) -> None:
+    """It read that the line item stands; before it is stored the application deletes it."""
+    db = Database(postgres_settings)
+    await db.open()
+    book, ended = await make_book(db), list[str]()
+    job = threading.Thread(target=lambda: ended.append(asyncio.run(_delete(postgres_settings, book))))
+    [outcome] = await db.transact(book.tenant_id, _interrupted(book, grades_intake.LOOK, job))
+    assert isinstance(outcome, NotFound)
+    assert (ended, outcome.code) == (["deleted"], "line_item_unknown")
+    assert await book.rows(GradeSlot) == []
+    await db.close()
+
+
+@pytest.mark.postgres
+async def test_a_column_whose_first_score_is_just_coming_is_not_deleted(postgres_settings: Settings) -> None:
+    """The score is in the database, and not committed yet: whoever deletes has to wait for it."""
+    db = Database(postgres_settings)
+    await db.open()
+    book, ended = await make_book(db), list[str]()
+    job = threading.Thread(target=lambda: ended.append(asyncio.run(_delete(postgres_settings, book))))
+    await db.transact(book.tenant_id, _interrupted(book, grades_intake.NEW_SLOT, job, wait=0.5))
+    await asyncio.to_thread(job.join)
+    assert ended == ["line_item_has_grades"]
+    assert (await book.slot()).state == "pending"
+    await db.close()
+
+
+async def test_of_a_first_score_and_a_deletion_one_comes_through(book: Book, settings: Settings) -> None:
+    answers = await asyncio.gather(book.take(), _delete(settings, book), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, NotFound) or answer == "line_item_has_grades"]
+    assert len(refused) == 1
+    [item] = await book.rows(LineItem)
+    assert (item.state == "ready") == (len(await book.rows(GradeSlot)) == 1)
+
+
+async def _delete(settings: Settings, book: Book) -> str:
+    """As another process: `deleted`, or why not."""
+    other = Database(settings)
+    await other.open()
+    try:
+        await other.run(
+            book.tenant_id, line_items.delete, book.line_item_id, force=False, actor="test", now=time.time()
+        )
+        return "deleted"
+    except Conflict as error:
+        return error.code
+    finally:
+        await other.close()
 
 
 async def test_a_worker_that_dies_before_it_tells_of_a_lost_column_leaves_a_score_that_goes_on(book: Book) -> None:

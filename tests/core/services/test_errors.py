@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ltihost.errors import ServiceFailed
+from ltihost.lti.outcomes import words_of
 from ltihost.outbound import Timeouts
 from ltihost.plugins import (
     Delivered,
@@ -20,6 +21,7 @@ from ltihost.plugins import (
     Outcome,
     PausePlatform,
     RetryLater,
+    ServiceAnswer,
     Stale,
     WaitForEnrolment,
 )
@@ -79,6 +81,7 @@ ON_AN_ITEM = frozenset({"line_item.read", "line_item.update", "score", "results"
 async def test_a_status_means_the_same_for_every_operation(
     name: str, status: int, headers: dict[str, str], meaning: Outcome
 ) -> None:
+    """A-17."""
     async with rig(replies(b"[]", status, headers)) as at:
         assert await operation(at, name) == meaning
 
@@ -151,6 +154,7 @@ async def test_the_last_answer_is_kept_for_the_history() -> None:
 
 
 async def test_a_token_that_is_refused_is_renewed_once() -> None:
+    """T-06."""
     async with rig(in_turn(replies(b"", 401), replies(b""))) as at:
         assert await at.send() == Delivered()
         assert [call.headers["authorization"] for call in at.lms.calls] == ["Bearer token-1", "Bearer token-2"]
@@ -160,6 +164,7 @@ async def test_a_token_that_is_refused_is_renewed_once() -> None:
 
 
 async def test_a_second_refusal_is_not_about_the_token() -> None:
+    """T-06."""
     async with rig(replies(b"", 401)) as at:
         assert await at.send() == UNAUTHORIZED
         assert (len(at.lms.calls), len(at.lms.token_requests)) == (2, 2)
@@ -270,3 +275,20 @@ async def test_an_lms_that_drips_is_given_up_in_time() -> None:
         started = time.monotonic()
         assert await operation(at, "roster") == RetryLater("timeout")
         assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"status": 403, "reason": "Access is switched off", "request": {}}', "Access is switched off"),
+        ('{"errors": {"type": "unprocessable", "message": "User not found"}}', "User not found"),
+        ('{"error": "invalid_scope", "error_description": "No such scope"}', "No such scope"),
+        ('{"error": "invalid_scope"}', "invalid_scope"),
+        ('{"reason": "", "message": 5, "errors": []}', '{"reason": "", "message": 5, "errors": []}'),
+        ("[]", "[]"),
+        ("", ""),
+        ("<h1>Forbidden</h1>", "<h1>Forbidden</h1>"),
+    ],
+)
+def test_the_sentence_for_people_is_taken_out_of_json(body: str, words: str) -> None:
+    assert words_of(ServiceAnswer(403, {}, body.encode())) == words

@@ -85,6 +85,7 @@ async def test_blank_members_are_absent_ones() -> None:
 
 
 async def test_all_pages_are_read() -> None:
+    """A-11."""
     pages = {
         "/items?type_id=1": ([column(1)], "</items?type_id=1&amp;from=1>; rel=“next”"),
         "/items?type_id=1&from=1": ([column(2)], "</items?type_id=1&from=0>; rel=prev"),
@@ -127,6 +128,7 @@ async def test_only_offered_scopes_are_asked_for(offered: tuple[str, ...], asked
 
 
 async def test_with_the_score_scope_alone_nothing_is_read() -> None:
+    """A-19."""
     async with rig() as at:
         urls = replace(at.urls, ags_scopes=(SCOPE_SCORE,))
         assert await refused(at.adapter().line_items(urls)) == NeedsAttention("scope_missing")
@@ -135,6 +137,7 @@ async def test_with_the_score_scope_alone_nothing_is_read() -> None:
 
 
 async def test_with_the_reading_scope_alone_nothing_is_written() -> None:
+    """A-20."""
     async with rig() as at:
         adapter, urls = at.adapter(), replace(at.urls, ags_scopes=(SCOPE_LINE_ITEM_READ,))
         for work in (
@@ -213,6 +216,7 @@ async def test_a_creation_that_names_no_url_is_unknown_not_done(body: Any) -> No
 
 
 async def test_an_update_reads_the_whole_object_changes_it_and_writes_it_back() -> None:
+    """A-15."""
     stands = column(resourceLinkId="1", ltiLinkId="1", tag="t", gradesReleased=True, **{"https://lms.example/x": [1]})
     async with rig(routes(GET=stands, PUT=stands | {"label": "New"})) as at:
         wanted = replace(at.line_item, label="New", maximum=Decimal("20.50"), ends_at="2027-01-01T00:00:00Z")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ltihost.bindings import NotBound
@@ -186,7 +186,22 @@ def _everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+def _every_row(session: Session) -> str:
+    mappers = tables.Base.registry.mappers
+    return "\n".join(repr(row.values()) for mapper in mappers for row in session.scalars(select(mapper.class_)))
+
+
+async def test_no_row_holds_a_token(stage: Stage) -> None:
+    """S-87."""
+    await stage.name_origin()
+    assert await stage.send() == Delivered()
+    stored = await stage.host.database.run_host(_every_row)
+    assert stage.world.registration.id in stored
+    assert "secret-token" not in stored
+
+
 async def test_tokens_are_kept_in_memory_only(sqlite_settings: Settings, tmp_path: Path) -> None:
+    """S-87: neither in the database's file nor beside it, so a host that starts again asks again."""
     async with loopback(answers({"access_token": "secret-token-1"})) as lms:
         host = Host.build(sqlite_settings, plugins=load_plugins([]))
         await host.open()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from ltihost.lti.vocabulary import SCOPE_MEMBERSHIPS
 from ltihost.plugins import LtiAdapter, NeedsAttention, Outcome, RetryLater, RosterPage, ServiceAnswer
 from ltihost.plugins.service_client import MAX_PAGES, Call
 from tests.core.services.rig import Rig, form, paged, query, replies, rig
-from tests.core.support_loopback import Request, answer, answers, in_turn, loopback
+from tests.core.support_loopback import Request, answer, answers, hangs, in_turn, loopback, under_way
 
 ACCEPT = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
 START = "/members?m=1879"
@@ -44,6 +45,7 @@ async def refused(at: Rig, **asked: Any) -> Outcome:
 
 
 async def test_a_roster_is_asked_for_with_its_own_query_and_one_media_type() -> None:
+    """N-02 to N-05, N-17."""
     async with rig(replies(container("a", 17))) as at:
         (page,) = await pages(at)
         assert [row["user_id"] for row in page.rows] == ["a", 17]
@@ -60,6 +62,7 @@ class Paging(LtiAdapter):
 
 
 async def test_link_role_and_limit_join_the_query_escaped() -> None:
+    """N-15."""
     async with rig(replies(container())) as at:
         await pages(at, Paging, resource_link="a&b=c #1/é", role=INSTRUCTOR)
         (request,) = at.lms.calls
@@ -80,6 +83,7 @@ async def test_without_a_url_there_is_no_service() -> None:
 
 
 async def test_every_page_is_read_and_its_url_not_changed() -> None:
+    """N-10, S-56."""
     path = "/Members/aB,c;d?Cursor=X%2Fy&from=2"
     async with rig() as at:
         origin = at.lms.url("")
@@ -127,17 +131,69 @@ async def test_reading_is_tried_again_where_a_gateway_failed(status: int) -> Non
         assert len(await pages(at)) == 1
 
 
+# Ahead
+
+
+def opened(at: Rig) -> AsyncGenerator[RosterPage]:
+    return cast("AsyncGenerator[RosterPage]", at.adapter().roster(at.urls))
+
+
+async def test_the_next_page_comes_while_one_is_worked_on() -> None:
+    asked, leads_on = asyncio.Event(), {"link": f'<{START}&p=2>; rel="next"'}
+
+    async def second(request: Request, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await replies(container("b"))(request, writer)
+
+    async with rig(in_turn(replies(container("a"), 200, leads_on), second)) as at, aclosing(opened(at)) as reading:
+        await anext(reading)
+        await asyncio.wait_for(asked.wait(), 5)
+        assert [row["user_id"] for row in (await anext(reading)).rows] == ["b"]
+
+
+async def test_one_page_ahead_and_no_further() -> None:
+    asked = asyncio.Event()
+
+    async def second(request: Request, writer: asyncio.StreamWriter) -> None:
+        await numbered(request, writer)
+        asked.set()
+
+    async with rig(in_turn(numbered, second, numbered)) as at, aclosing(opened(at)) as reading:
+        await anext(reading)
+        await asyncio.wait_for(asked.wait(), 5)
+        await at.adapter().client.send("GET", at.urls.memberships_url or "", WARM_UP)
+        assert len(at.lms.calls) == 3
+
+
+async def test_a_reading_that_is_broken_off_leaves_no_request_under_way() -> None:
+    async with rig(in_turn(numbered, hangs)) as at:
+        async with aclosing(opened(at)) as reading:
+            await anext(reading)
+            assert under_way() == {"ServiceClient._next"}
+        assert under_way() == set()
+
+
+async def test_a_page_before_one_that_fails_is_seen_first() -> None:
+    async with rig(in_turn(numbered, replies(b"", 500))) as at, aclosing(opened(at)) as reading:
+        assert len((await anext(reading)).rows) == 1
+        with pytest.raises(ServiceFailed):
+            await anext(reading)
+        assert under_way() == set()
+
+
 # Paging
 
 
 @pytest.mark.parametrize("link", [f"<{START}>; rel=next", f"<{START}&p=2>; rel=next"])
 async def test_a_page_that_was_read_already_is_an_error(link: str) -> None:
+    """N-11, S-56."""
     async with rig(replies(container("a"), 200, {"link": link})) as at:
         assert await refused(at) == NeedsAttention("paging_loop")
         assert len(at.lms.calls) <= 2
 
 
 async def test_another_origin_gets_neither_a_request_nor_the_token() -> None:
+    """N-11, S-56."""
     async with loopback(answers(container())) as other, rig() as at:
         at.origins.accepted.add(other.url(""))
         at.lms.services = replies(container("a"), 200, {"link": f"<{other.url('/members')}>; rel=next"})
@@ -153,6 +209,7 @@ async def numbered(request: Request, writer: asyncio.StreamWriter) -> None:
 
 
 async def test_there_are_a_thousand_pages_at_most() -> None:
+    """S-56."""
     async with rig(numbered) as at:
         assert await refused(at) == NeedsAttention("paging_too_long")
         assert len(at.lms.calls) == MAX_PAGES == 1_000

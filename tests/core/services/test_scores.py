@@ -26,6 +26,7 @@ PROGRESS = Score(None, None, "Started", "NotReady")
 
 
 async def test_a_score_goes_to_the_line_items_path_with_its_query_kept() -> None:
+    """A-03, A-10."""
     async with rig() as at:
         assert await at.send() == Delivered()
         (request,) = at.lms.calls
@@ -94,6 +95,7 @@ async def test_progress_and_clearing_have_no_numbers_in_them() -> None:
     ],
 )
 async def test_numbers_are_written_digit_for_digit(given: str, maximum: str, written: bytes) -> None:
+    """A-13."""
     async with rig() as at:
         assert await at.send(replace(SCORE, given=Decimal(given), maximum=Decimal(maximum))) == Delivered()
         assert written in at.lms.calls[0].body
@@ -110,6 +112,7 @@ def test_a_written_number_is_the_number(value: Decimal) -> None:
      ("1", "NaN"), ("1", None)],
 )  # fmt: skip
 async def test_numbers_that_harm_are_never_sent(given: str, maximum: str | None) -> None:
+    """A-13, S-72."""
     async with rig() as at:
         score = replace(SCORE, given=Decimal(given), maximum=None if maximum is None else Decimal(maximum))
         assert await at.send(score) == GiveUp("score_invalid", at_once=True)
@@ -134,6 +137,7 @@ async def test_a_repeat_is_the_same_message() -> None:
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 @pytest.mark.parametrize("body", [b"", b"[]", b"no JSON", b'{"resultUrl": "https://l/r"}'])
 async def test_any_success_is_one(status: int, body: bytes) -> None:
+    """A-17."""
     async with rig(replies(b"" if status == 204 else body, status)) as at:
         assert await at.send() == Delivered()
 

@@ -39,6 +39,7 @@ def granted(**members: Any) -> dict[str, Any]:
 
 
 async def test_the_request_is_a_form_with_a_signed_assertion() -> None:
+    """T-01."""
     async with rig() as at:
         at.change(audience="https://as.example")
         assert await token(at, *ALL) == "token-1"
@@ -64,12 +65,14 @@ async def test_the_request_is_a_form_with_a_signed_assertion() -> None:
 
 
 async def test_the_audience_is_the_token_url_unless_another_was_given() -> None:
+    """T-02."""
     async with rig() as at:
         await token(at)
         assert assertion(at.lms.token_requests[0])[1]["aud"] == at.lms.url("/token")
 
 
 async def test_no_two_assertions_are_alike() -> None:
+    """T-01."""
     async with rig() as at:
         await token(at)
         await token(at, SCOPE_LINE_ITEM)
@@ -121,6 +124,7 @@ async def test_an_lms_may_want_other_claims() -> None:
     ],
 )  # fmt: skip
 async def test_a_token_is_read_whatever_surrounds_it(answer: Any, headers: dict[str, str]) -> None:
+    """T-03."""
     async with rig() as at:
         at.lms.token = replies(answer, 200, headers)
         assert await token(at) == "t"
@@ -141,6 +145,7 @@ async def test_an_answer_without_a_usable_token_should_pass(answer: Any) -> None
 
 
 async def test_a_scope_that_was_not_granted_is_missing_and_is_not_asked_for_again_at_once() -> None:
+    """T-04."""
     async with rig() as at:
         at.lms.token = replies(granted(scope=SCOPE_LINE_ITEM))
         for _ in range(2):
@@ -178,6 +183,7 @@ async def test_scopes_worth_having_are_asked_for_in_the_same_request() -> None:
 
 
 async def test_a_token_ends_a_minute_early() -> None:
+    """T-05, S-87."""
     async with rig() as at:
         at.lms.token = in_turn(replies(granted(expires_in=75)), replies(granted(access_token="t2")))
         assert await token(at) == "t"
@@ -196,6 +202,7 @@ async def test_a_token_that_ends_at_once_serves_one_call(seconds: int) -> None:
 
 
 async def test_a_hundred_at_once_make_one_request() -> None:
+    """T-05."""
     async with rig() as at:
         at.lms.wait = 0.05
         assert set(await asyncio.gather(*(token(at) for _ in range(100)))) == {"token-1"}
@@ -346,6 +353,7 @@ async def test_the_plugin_says_first_what_a_refusal_means() -> None:
 
 
 async def test_too_many_scopes_are_asked_for_again_alone() -> None:
+    """T-07."""
     async with rig() as at:
         at.lms.token = in_turn(replies({"error": "invalid_scope"}, 400), replies(granted()))
         assert await token(at, SCOPE_SCORE, also=(SCOPE_LINE_ITEM,)) == "t"

@@ -33,7 +33,7 @@ from ltihost.store import (
     tenants,
 )
 from ltihost.store.database import Database
-from ltihost.store.guard import TenantSession, UnboundError
+from ltihost.store.guard import TenantSession, UnboundError, add_rows
 from ltihost.store.service_tables import GradeSlot, LineItem, RosterRun
 from tests.core.store.any_row import OWNED, pointing, row_of
 from tests.core.store.support import ACTOR, ADA, DEPLOYMENT, World, fill, make_world
@@ -93,6 +93,20 @@ async def test_adding_a_row_for_another_is_an_error(pair: tuple[World, World]) -
         row = await north.db.run_host(row_of, model, north.tenant.id)
         with pytest.raises(UnboundError):
             await north.db.run(north.tenant.id, _add, model(**row.values() | {"tenant_id": south.tenant.id}))
+
+
+async def test_adding_many_rows_of_which_one_is_another_s_is_an_error(pair: tuple[World, World]) -> None:
+    north, south = pair
+    rows = [
+        {"tenant_id": tenant, "id": f"rule_{number}", "lti_role": "Mentor", "created_at": 0.0}
+        for number, tenant in enumerate((north.tenant.id, north.tenant.id, south.tenant.id))
+    ]
+    before = await north.db.run_host(count, tables.RoleRule, north.tenant.id)
+    with pytest.raises(UnboundError):
+        await north.db.run(north.tenant.id, add_rows, tables.RoleRule, rows)
+    assert await north.db.run_host(count, tables.RoleRule, north.tenant.id) == before
+    await north.db.run(north.tenant.id, add_rows, tables.RoleRule, rows[:2])
+    assert await north.db.run_host(count, tables.RoleRule, north.tenant.id) == before + 2
 
 
 async def test_no_row_can_be_made_to_point_at_another_tenant_s(pair: tuple[World, World]) -> None:

@@ -203,3 +203,17 @@ async def test_the_password_of_the_url_is_the_role_s(postgres: Postgres) -> None
     await admin.execute("DROP DATABASE secret (FORCE)")
     await admin.execute("DROP ROLE odd_app")
     await admin.close()
+
+
+@pytest.mark.postgres
+async def test_tables_that_change_all_the_time_are_tidied_soon(postgres_settings: Settings) -> None:
+    """R-31: with room on each page, so that a change stays there, and without waiting for a fifth of a million rows."""
+    owner = await asyncpg.connect(postgres_settings.owner_database)
+    rows = await owner.fetch("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL AND relkind = 'r'")
+    found = {row["relname"]: set(row["reloptions"]) for row in rows}
+    assert {name for name, options in found.items() if "fillfactor=80" in options} == {
+        "grade_slots", "jobs", "platform_health", "delivery_tries",
+    }  # fmt: skip
+    for name in ("grade_slots", "jobs", "platform_health"):
+        assert {"autovacuum_vacuum_scale_factor=0.01", "autovacuum_vacuum_threshold=500"} <= found[name]
+    await owner.close()

@@ -10,7 +10,7 @@ import pytest
 
 from ltihost.errors import Busy, ConfigurationError
 from ltihost.settings import Settings
-from ltihost.store import directory, postgres
+from ltihost.store import directory, hot_postgres, postgres
 from ltihost.store.database import Database
 from tests.conftest import Postgres, make_settings
 from tests.core.store.support import World, make_world
@@ -46,6 +46,19 @@ async def test_one_nonce_over_two_pools(world: World, postgres_settings: Setting
     assert sorted(str(outcome.refusal) for outcome in outcomes) == ["None"] + ["state_used"] * 19
     assert (await world.counts())["launches"] == 1
     await other.close()
+
+
+async def test_without_a_free_connection_it_is_busy_in_time(
+    world: World, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not refused at once either: whoever gets one in time does not notice."""
+    monkeypatch.setattr(hot_postgres, "ACQUIRE_SECONDS", 0.2)
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        asked = [asyncio.create_task(world.db.hot.api_key("k" * 16)) for _ in range(hot_postgres.POOL_SIZE + 1)]
+        done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert [type(task.exception()) for task in done] == [Busy]
+    assert await asyncio.gather(*waiting) == [None] * hot_postgres.POOL_SIZE
 
 
 async def test_a_lock_held_too_long_is_busy(

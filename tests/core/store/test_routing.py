@@ -10,7 +10,7 @@ import pytest
 
 from ltihost.errors import Busy
 from ltihost.store import registrations, routing
-from ltihost.store.hot import Deployment, HotPath, Route
+from ltihost.store.hot import ApiKey, Deployment, HotPath, Route
 from ltihost.store.routing import RoutingCache
 from tests.core.store.support import ACTOR, DEPLOYMENT, World
 
@@ -42,6 +42,9 @@ class Slow:
 
     async def deployment(self, registration_id: str, deployment_id: str) -> Deployment | None:
         return cast("Deployment | None", await self._ask(registration_id, deployment_id))
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        return cast("ApiKey | None", await self._ask(key_id))
 
     async def _ask(self, *key: Any) -> Any:
         self.asked.append(key)
@@ -175,3 +178,15 @@ async def test_strangers_cannot_push_out_what_exists(cache: Any, slow: Slow, mon
         await cache.route(f"another {number}")
     await cache.route("known")
     assert slow.asked[-1] == ("known",)
+
+
+async def test_a_key_is_remembered_for_two_seconds(cache: Any, slow: Slow, clock: Clock) -> None:
+    """R-32: what was revoked is refused everywhere within five."""
+    for _ in range(3):
+        assert await cache.api_key("k") == "found"
+    clock.now += 1.9
+    await cache.api_key("k")
+    assert len(slow.asked) == 1
+    clock.now += 0.1
+    slow.answer = "revoked"
+    assert await cache.api_key("k") == "revoked"

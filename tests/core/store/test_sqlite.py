@@ -90,19 +90,24 @@ def _count_up(session: Session) -> None:
 
 async def test_read_then_write_by_eight_at_once(world: World, sqlite_settings: Settings) -> None:
     """R-04: with a deferred BEGIN most of these would fail or be lost."""
-    databases = [Database(sqlite_settings) for _ in range(8)]
+    await count_together(world, sqlite_settings, each=10)
+
+
+async def count_together(world: World, settings: Settings, *, each: int) -> None:
+    """Eight tasks count with one row, through connections of their own, while people launch."""
+    databases = [Database(settings) for _ in range(8)]
     for database in databases:
         await database.open()
 
     async def count(database: Database) -> None:
-        for _ in range(10):
+        for _ in range(each):
             await database.run(world.tenant.id, _count_up)
 
     before = await world.db.run(world.tenant.id, _position)
     launching = asyncio.gather(*(world.db.hot.accept_launch(world.work()) for _ in range(50)))
     await asyncio.gather(*map(count, databases))
     assert {outcome.refusal for outcome in await launching} == {None}
-    assert await world.db.run(world.tenant.id, _position) == before + 80
+    assert await world.db.run(world.tenant.id, _position) == before + 8 * each
     for database in databases:
         await database.close()
 

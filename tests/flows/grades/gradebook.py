@@ -46,6 +46,8 @@ class Gradebook:
     posts: list[Entry] = field(default_factory=list)
     rule: Rule | None = None
     token_rule: Callable[[int], tuple[int, dict[str, Any]]] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    token_headers: dict[str, str] = field(default_factory=dict)
     refused_tokens: set[str] = field(default_factory=set)
     tokens: int = 0
     at_once: int = 0
@@ -82,7 +84,8 @@ class Gradebook:
         status, body = self.token_rule(self.tokens) if self.token_rule else (200, {})
         granted = {"access_token": f"token-{self.tokens}", "token_type": "bearer", "expires_in": 3600}
         granted["scope"] = " ".join(SCOPES)
-        writer.write(answer(status, json.dumps(granted | body if status == 200 else body).encode(), {}))
+        said = json.dumps(granted | body if status == 200 else body).encode()
+        writer.write(answer(status, said, self.token_headers))
 
     async def _score(self, item: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         second = int(datetime.fromisoformat(body["timestamp"]).timestamp())
@@ -95,7 +98,8 @@ class Gradebook:
                 await asyncio.sleep(self.latency)
             if self.rule is not None and await self.rule(entry, writer):
                 return
-            writer.write(answer(*self.apply(entry)))
+            status, said, headers = self.apply(entry)
+            writer.write(answer(status, said, headers | self.headers))
         finally:
             self.at_once -= 1
 

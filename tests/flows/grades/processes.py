@@ -40,6 +40,10 @@ class WorkerProcess:
         assert self._process.stdout is not None
         assert await self._process.stdout.readline() == b"ready\n"
 
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
     def tell(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

@@ -29,7 +29,7 @@ NOW = 1_790_000_000.0
 SCORE = Score(Decimal(8), Decimal(10), "Completed", "FullyGraded")
 CLAIM = Claim(
     platform=Platform("ten", "reg"), slot_id="dlv", try_id="dlt", deployment_id="1", lease_no=1, rev=1,
-    second=int(NOW), claimed_at=NOW, due_at=NOW, winner_id="gev", user_id="usr", subject="7",
+    second=int(NOW), claimed_at=NOW, winner_id="gev", user_id="usr", subject="7",
     line_item=LineItem("lin", "Quiz", Decimal(10), "https://lms.example/1"), line_item_id="lin",
     override_policy="platform_wins", application=("ten", "app"), urls=ServiceUrls(), score=SCORE, code=None, tries=0,
     stale_tries=0, first_failed_at=None, paused_seconds=0.0, unknown=False, settling=False,

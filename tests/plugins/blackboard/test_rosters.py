@@ -13,7 +13,7 @@ from tests.plugins.reading import CONTEXT_ROLE, TEST_USER, Reader
 from tests.plugins.scripted import ROSTER, URLS, ScriptedLms, page
 
 LEARNER = f"{CONTEXT_ROLE}#Learner"
-TWO, THREE = f"{ROSTER}?page=2", f"{ROSTER}?page=3"
+TWO, THREE, FOUR = (f"{ROSTER}?page={number}" for number in (2, 3, 4))
 
 
 def row(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -31,7 +31,8 @@ async def test_t22_n2_the_last_page_that_names_an_earlier_one_is_the_last(blackb
 
 
 async def test_n2_a_page_with_nobody_new_is_the_last(blackboard: Reader) -> None:
-    lms = ScriptedLms(page(row(1), next_url=TWO), page(row(1), next_url=THREE), page(row(9)))
+    """Page 3 is under way while page 2 is looked at; nothing becomes of it."""
+    lms = ScriptedLms(page(row(1), next_url=TWO), page(row(1), next_url=THREE), page(row(9), next_url=FOUR), page())
     found = [item["user_id"] async for part in blackboard.adapter(lms).roster(URLS) for item in part.rows]
     assert (found, lms.spent) == (["u1"], False)
 

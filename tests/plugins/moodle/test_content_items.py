@@ -32,7 +32,20 @@ def test_m11_k17_quirk63_only_links_to_this_tool(moodle: Reader, kind: str) -> N
 
 @pytest.mark.parametrize(
     ("asked", "made"),
-    [(1, 1), (10, 10), (10.0, 10), (100, 100), (12.5, 100), (0.5, 100), (100.5, 100), (101, 100), (500, 100)],
+    [
+        (1, 1),
+        (10, 10),
+        (10.0, 10),
+        (100, 100),
+        (7.5, 8),
+        (12.1, 13),
+        (0.5, 1),
+        (99.5, 100),
+        (100.5, 100),
+        (101, 100),
+        (500, 100),
+        (float("inf"), 100),
+    ],
 )
 def test_m11_k17_quirk61_whole_maximum_from_1_to_100(moodle: Reader, asked: float, made: int) -> None:
     column = linted(moodle, link(lineItem={"scoreMaximum": asked, "resourceId": "lab-1"}))["lineItem"]

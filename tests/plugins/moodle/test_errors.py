@@ -11,6 +11,7 @@ from tests.plugins.reading import Reader
 from tests.plugins.scripted import AT, COLUMN, URLS, ScriptedLms, answer, graded
 
 PHP_FAULT = '<!DOCTYPE html>\n\n<html  dir="ltr" lang="en" xml:lang="en">\n<head>\n    <title>Error | LBM</title>'
+BLOCKED = "<html><head><title>403 Forbidden</title></head></html>"
 BAD_GATEWAY = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center>nginx/1.22.1</center>"
 
 
@@ -28,6 +29,9 @@ SAID: dict[str, tuple[int, Operation, str | dict[str, Any], Outcome | None]] = {
     "quirk31_roster": (401, "roster", router(401, "Unauthorized"), NeedsAttention("scope_missing")),
     "foreign_link": (403, "line_item.create", router(403, "Forbidden"), NeedsAttention("line_item_foreign")),
     "quirk27_foreign_column": (403, "score", router(403, "Forbidden"), NeedsAttention("line_item_foreign")),
+    "quirk27_foreign_column_of_a_score": (403, "score", "[]", NeedsAttention("line_item_foreign")),
+    "access_switched_off": (403, "score", router(403, "Access is switched off"), None),
+    "a_firewall": (403, "score", BLOCKED, None),
     "missing_column": (404, "score", router(404, "Not Found: Grade item 9999 doesn't exist"), None),
     "quirk30_php_fault": (404, "results", PHP_FAULT, GiveUp("platform_fault")),
     "quirk30_database_fault": (502, "score", BAD_GATEWAY, None),

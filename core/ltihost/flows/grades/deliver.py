@@ -19,14 +19,16 @@ from dataclasses import replace
 
 import structlog
 
+from ltihost import breaker
 from ltihost.bindings import NotBound
 from ltihost.errors import Busy, LtihostError, PluginFailed, ServiceFailed
 from ltihost.flows.grades import judge
 from ltihost.flows.grades.lane import AHEAD, Lane, Pair
 from ltihost.host import Host
+from ltihost.lti.outcomes import words_of
 from ltihost.plugins.lti_adapter import LtiAdapter
 from ltihost.records import Binding
-from ltihost.retry import spread
+from ltihost.retry import asked_delay, spread
 from ltihost.service_records import (
     LineItemGone,
     Outcome,
@@ -46,6 +48,8 @@ log = structlog.get_logger()
 
 #: Scores on their way from one process, to all platforms together.
 LANES = 32
+#: Platforms that are looked at together.
+PLATFORMS = 64
 #: So much of an error answer is kept.
 MAX_EXCERPT = 200
 #: What is switched off is looked at again after this time.
@@ -74,6 +78,8 @@ class ScoreRunner:
         self._tasks: set[asyncio.Task[None]] = set()
         #: Whether platforms were left for later, since too much was under way.
         self._full = False
+        #: How many of the platforms with something due came by in this turn; 0 when the next turn begins.
+        self._seen = 0
         #: Seconds until pacing lets more through; None when it holds nothing back.
         self.again: float | None = None
 
@@ -87,19 +93,32 @@ class ScoreRunner:
 
     async def start(self) -> int:
         """Claim what is due and there is room for, and begin to deliver it; answers how many scores that are."""
-        started, self.again = 0, None
-        self._full = not self._has_room
-        for platform in () if self._full else await self._grades.due():
-            self._full = not self._has_room
-            if self.stopping or self._full:
-                break
-            started += await self._start(platform)
-        return started
+        while True:
+            started = await self._start_some()
+            if started or not self._seen or self._full or self.stopping:
+                return started
 
     async def finish(self) -> None:
         """Wait until everything that was started is settled."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _start_some(self) -> int:
+        """One portion of the platforms. The next one follows, whatever this one brought: many may be held back at the
+        moment (paced, or busy), and they keep nobody from their turn."""
+        started, self._full = 0, not self._has_room
+        if self._full or self._seen == 0:
+            self.again = None
+        if self._full:
+            return 0
+        platforms = (await self._grades.due(self._seen + PLATFORMS))[self._seen :]
+        self._seen = self._seen + PLATFORMS if len(platforms) == PLATFORMS else 0
+        for platform in platforms:
+            self._full = not self._has_room
+            if self.stopping or self._full:
+                break
+            started += await self._start(platform)
+        return started
 
     @property
     def _has_room(self) -> bool:
@@ -110,7 +129,10 @@ class ScoreRunner:
         if not lane.has_room:
             lane.more = True
             return 0
-        claimed = await self._grades.claim(platform, owner=self._owner, most=AHEAD * lane.width)
+        most, lane.tokens = breaker.admit(lane.tokens, self._host.clock(), busy=0, most=AHEAD * lane.width)
+        if not most:
+            return 0
+        claimed = await self._grades.claim(platform, owner=self._owner, most=most)
         lane.more = claimed.more
         if claimed.again is not None:
             self.again = min(claimed.again, claimed.again if self.again is None else self.again)
@@ -163,7 +185,10 @@ class ScoreRunner:
             return judge.failed_here(claim, "adapter_failed", unknown=True)
         if outcome is None:
             return _UNSENT
-        return _with_answer(await self._judge(lane, claim, scaled, adapter, outcome), adapter.client.answered)
+        verdict = await self._judge(lane, claim, scaled, adapter, outcome)
+        if self._lacks_token(lane, adapter, outcome):
+            verdict = replace(verdict, counts=False, platform=None)
+        return _with_answer(verdict, adapter.client.answered)
 
     async def _send(self, claim: Claim, score: Score, adapter: LtiAdapter, deadline: float) -> Outcome | None:
         """Step 4. None when the deadline passed before anything was sent."""
@@ -196,6 +221,20 @@ class ScoreRunner:
             return judge.failed_here(claim, code, unknown=False)
         standing = found[0] if found else None
         return judge.judge_stale(claim, sent, standing, code=outcome.code)
+
+    def _lacks_token(self, lane: Lane, adapter: LtiAdapter, outcome: Outcome) -> bool:
+        """Whether nothing was sent for want of a token that should be had again later: then this process lets the
+        platform alone. Those that have a token go on."""
+        now = self._host.clock()
+        match outcome if adapter.client.lacks_token else None:
+            case RetryLater(code, None):
+                lane.tokens = breaker.failed(lane.tokens, now, code)
+            case RetryLater(code, after) | PausePlatform(code, after) if after is not None:
+                lane.tokens = breaker.paused(lane.tokens, now, asked_delay(after), code)
+            case _:
+                lane.tokens = breaker.succeeded(lane.tokens, now)
+                return False
+        return True
 
     def _is_late(self, deadline: float) -> bool:
         return self.stopping or time.monotonic() >= deadline
@@ -237,5 +276,5 @@ def _with_answer(verdict: Verdict, answered: ServiceAnswer | None) -> Verdict:
     """The verdict with what the LMS answered last, for the history."""
     if answered is None:
         return verdict
-    said = answered.text[:MAX_EXCERPT] if answered.status >= 400 else None
+    said = words_of(answered)[:MAX_EXCERPT] if answered.status >= 400 else None
     return replace(verdict, http_status=answered.status, note=verdict.note or said)

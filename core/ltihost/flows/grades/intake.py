@@ -57,7 +57,10 @@ class ScoreBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: str = Field(min_length=1, max_length=255, description="Our id of the person: `user.id` of the launch.")
-    given: Number | None = Field(default=None, description="Null clears the grade, or reports progress only.")
+    given: Number | None = Field(
+        default=None,
+        description="Null reports progress only; as a newer revision it takes back the grade of its attempt.",
+    )
     maximum: Annotated[Number, Field(gt=0)] | None = Field(
         default=None, description="The maximum that `given` is out of. Default: the line item's."
     )
@@ -93,7 +96,7 @@ async def post_score(
     if not findable(line_item_id):
         raise NotFound("line_item_unknown", "The application has no such line item.")
     if not findable(body.user_id):
-        raise Invalid("user_not_in_context", "No such learner is known in the line item's context.")
+        raise Invalid("user_not_in_context", "No such person is known in the line item's context.")
     posted = _posted(body)
     intake = Intake(
         tenant_id, key.application_id, key.id, line_item_id, idempotency_key, _hash(line_item_id, posted), posted

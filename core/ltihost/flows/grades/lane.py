@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from ltihost.breaker import Breaker
 from ltihost.store.grades import AT_ONCE, Claim, Settled, Verdict
 
 #: Scores on their way to one platform, until its adapter says otherwise.
@@ -14,6 +15,8 @@ WIDTH = 4
 #: So many times as many are claimed, so that none waits for the database.
 AHEAD = 2
 SETTLED_AT_ONCE = 64
+#: While others are on their way, what ended waits so long for them: a transaction for several costs little more.
+GATHER_SECONDS = 0.005
 
 Pair = tuple[Claim, Verdict]
 Settle = Callable[[Sequence[Pair]], Awaitable[Sequence[Settled]]]
@@ -26,6 +29,8 @@ class Lane:
         self.held = 0
         #: Whether the store may have more for this platform than was claimed.
         self.more = False
+        #: Whether this process gets tokens there. Others may still have one, so it is no business of theirs.
+        self.tokens = Breaker()
         self._settle = settle
         self._width = WIDTH
         self._sending = asyncio.Semaphore(WIDTH)
@@ -71,6 +76,8 @@ class Lane:
 
     async def _settle_all(self) -> None:
         while self._ended:
+            if self.held > len(self._ended):
+                await asyncio.sleep(GATHER_SECONDS)
             batch, self._ended = self._ended[:SETTLED_AT_ONCE], self._ended[SETTLED_AT_ONCE:]
             futures = [future for _, future in batch]
             try:

@@ -43,6 +43,10 @@ from ltihost.lti.state import STATE_SECONDS, State
 log = structlog.get_logger()
 
 
+#: Errors of the platform that have a page and an advice of their own.
+_KNOWN_ERRORS = frozenset({"access_denied", "login_required", "launch_no_longer_valid"})
+
+
 class LaunchFlow:
     """The handlers of the routes above. One instance serves the whole process; it keeps nothing of a launch."""
 
@@ -121,7 +125,7 @@ class LaunchFlow:
             spent_until = state.issued_at + STATE_SECONDS + 120
             await self.host.database.hot.consume_nonce(state.registration_id, state.nonce_hash, spent_until)
         error = fields["error"]
-        code = error if error in ("login_required", "launch_no_longer_valid") else "platform_error"
+        code = error if error in _KNOWN_ERRORS else "platform_error"
         said = clean(f"{error}: {fields.get('error_description', '')}", 300)
         return Refused(code, "token", expected="an id_token", received=said)
 

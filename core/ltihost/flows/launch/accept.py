@@ -94,7 +94,7 @@ class Acceptance:
         try:
             return await verify_id_token(
                 id_token, registration, self.host.platform_keys,
-                nonce_hash=state.nonce_hash, now=received_at, trace=attempt.trace,
+                nonce_hash=state.nonce_hash, asked_at=state.issued_at, now=received_at, trace=attempt.trace,
             )  # fmt: skip
         except Refused as refused:
             if refused.code == "audience_mismatch" and registration.issuer and refused.received:
@@ -318,7 +318,7 @@ def _binding(registration: Registration, deployment: hot.Deployment) -> Binding:
     if deployment.state != "approved" or deployment.tenant is None or deployment.application is None:
         raise Refused("deployment_disabled", "deployment", expected="an approved deployment", received=deployment.state)
     if not deployment.tenant.active:
-        raise Refused("tenant_suspended", "deployment", expected="an active organisation", received="suspended")
+        raise Refused("tenant_suspended", "deployment", expected="an active tenant", received="suspended")
     return Binding(
         deployment.tenant, registration, deployment.deployment_id, deployment.application, deployment.plugins,
         deployment.role_rules,

@@ -24,6 +24,7 @@ _APP = {
     "nonces": None,
     "one_time_codes": "INSERT",
     "audit": "SELECT, INSERT, UPDATE (seq, previous_hash, hash)",
+    "grade_events": "SELECT, INSERT",
     "admins": "SELECT, UPDATE (password_hash, password_set_at, invitation_hash, invitation_expires_at)",
 }
 #: What the router may do, column by column.

@@ -35,7 +35,7 @@ class Quiz:
 QUIZZES = {
     quiz.key: quiz
     for quiz in (
-        Quiz("cells", "Inside a cell", "Four questions about organelles.", (
+        Quiz("cells", "Inside a cell", "Organelles and what they do.", (
             Question("What makes most of a cell's ATP?", ("Mitochondria", "Ribosomes", "The nucleus"), 0),
             Question("Where are proteins put together?", ("Vacuoles", "Ribosomes", "The membrane"), 1),
             Question("What does a plant cell have and an animal cell not?", ("A nucleus", "A membrane", "A wall"), 2),

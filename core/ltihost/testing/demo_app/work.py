@@ -13,14 +13,14 @@ from ltihost.testing.demo_app.quiz import QUIZZES, Attempt, Attempts, Quiz, quiz
 Launch = Mapping[str, Any]
 #: Roles that run a course: they see everybody's results.
 TEACHING = frozenset({"instructor", "teaching_assistant", "administrator", "content_developer"})
-#: What stands between a score and the gradebook, for the person whose score it is.
+#: What stands between a score and the gradebook, for students and teachers alike.
 STATES = {
     "idle": "in the gradebook",
     "pending": "on its way",
     "leased": "on its way",
     "blocked": "waiting",
-    "waiting_enrolment": "waiting until you are enrolled",
-    "conflict": "your teacher set another grade",
+    "waiting_enrolment": "waiting for the course's roster",
+    "conflict": "a teacher set another grade",
     "dead": "could not be delivered",
 }
 _LOOKS = 8
@@ -29,11 +29,14 @@ _PAUSE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a person's grade stands. `kind` is sent, waiting, failed or none; `grade` what the LMS last took."""
+    """How a person's grade stands. `kind` is sent, set (by a teacher), waiting, failed or none; `grade` is what the LMS
+    took, or has instead, `there` the same in the gradebook's own points where they are others.
+    """
 
     kind: str
     words: str
     grade: str = ""
+    there: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Work:
                 break
             await asyncio.sleep(_PAUSE)
             delivery = await self.api.delivery(sent[-1])
-        return standing_of(delivery)
+        return standing_of(delivery, launch["line_item"])
 
     async def rename(self, launch: Launch, label: str) -> None:
         item = await self.line_item(launch)
@@ -172,7 +175,18 @@ def points_of(result: Json | None) -> str:
     return f"{result['given']:g} / {result['maximum']:g}" if result["maximum"] else f"{result['given']:g}"
 
 
-def standing_of(delivery: Json) -> Standing:
-    state = delivery["state"]
+def standing_of(delivery: Json, item: Json | None = None) -> Standing:
+    """`item` is the launch's line item, whose maximum the gradebook shows."""
+    state, standing = str(delivery["state"]), delivery["standing"]
+    if state == "conflict" or (standing and standing["overridden"]):
+        return Standing("set", "set by your teacher", points_of(standing))
     kind = {"idle": "sent", "dead": "failed"}.get(state, "waiting")
-    return Standing(kind, STATES.get(str(state), str(state)), points_of(delivery["confirmed"]))
+    confirmed = delivery["confirmed"]
+    return Standing(kind, STATES.get(state, state), points_of(confirmed), _in_gradebook(confirmed, item))
+
+
+def _in_gradebook(confirmed: Json | None, item: Json | None) -> str:
+    maximum = item and item["maximum"]
+    if not (confirmed and maximum and confirmed["maximum"]) or confirmed["maximum"] == maximum:
+        return ""
+    return f"{confirmed['given'] * maximum / confirmed['maximum']:.4g} of {maximum:g}"

@@ -1,0 +1,105 @@
+"""Closing PostgreSQL: no connection outlives it, whatever was going on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from ltihost.errors import Busy
+from ltihost.settings import Settings
+from ltihost.store.database import Database
+from tests.conftest import Postgres
+
+pytestmark = pytest.mark.postgres
+OURS = "FROM pg_stat_activity WHERE application_name = 'ltihost'"
+LOCK = "LOCK TABLE nonces IN ACCESS EXCLUSIVE MODE"
+
+
+@pytest.fixture
+async def admin(
+    postgres: Postgres, postgres_settings: Settings, postgres_template: str
+) -> AsyncIterator[asyncpg.Connection]:
+    """The superuser, in the test's database."""
+    connection = await asyncpg.connect(postgres.url("postgres", postgres_template))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def database(postgres_settings: Settings) -> Database:
+    """It is open, and has used all its pools. The tests close it."""
+    made = Database(postgres_settings)
+    await made.open()
+    await made.run_host(_read)
+    return made
+
+
+def _read(session: Session) -> None:
+    session.connection().execute(text("SELECT count(*) FROM nonces"))
+
+
+async def _until(admin: asyncpg.Connection, condition: str) -> None:
+    async with asyncio.timeout(10):
+        while not await admin.fetchval(f"SELECT {condition}"):
+            await admin.execute("SELECT pg_sleep(0.01)")
+
+
+async def _until_waiting(admin: asyncpg.Connection) -> None:
+    await _until(admin, f"count(*) > 0 {OURS} AND wait_event_type = 'Lock'")
+
+
+async def _until_gone(admin: asyncpg.Connection) -> None:
+    await _until(admin, f"count(*) = 0 {OURS}")
+
+
+async def test_it_finishes_the_work_in_hand(database: Database, admin: asyncpg.Connection) -> None:
+    async with admin.transaction():
+        await admin.execute(LOCK)
+        work = asyncio.create_task(database.run_host(_read))
+        await _until_waiting(admin)
+        closing = asyncio.create_task(database.close())
+        await asyncio.wait([closing], timeout=0.05)
+        assert not closing.done()
+    await closing
+    await work
+    await _until_gone(admin)
+
+
+async def test_nothing_is_begun_any_more(database: Database, admin: asyncpg.Connection) -> None:
+    await database.close()
+    with pytest.raises(Busy):
+        await database.run_host(_read)
+    with pytest.raises(Busy):
+        await database.hot.consume_nonce("reg", b"nonce", 1.0)
+    await _until_gone(admin)
+
+
+async def test_work_that_is_cut_off_keeps_nothing_open(database: Database, admin: asyncpg.Connection) -> None:
+    async with admin.transaction():
+        await admin.execute(LOCK)
+        work = asyncio.create_task(database.run_host(_read))
+        await _until_waiting(admin)
+        work.cancel()
+        await database.close()
+    assert work.cancelled()
+    await _until_gone(admin)
+
+
+async def test_cut_off_itself_it_still_disconnects(database: Database, admin: asyncpg.Connection) -> None:
+    async with admin.transaction():
+        await admin.execute(LOCK)
+        work = asyncio.create_task(database.hot.consume_nonce("reg", b"nonce", 1.0))
+        await _until_waiting(admin)
+        closing = asyncio.create_task(database.close())
+        await asyncio.wait([closing], timeout=0.05)
+        closing.cancel()
+        await asyncio.wait([closing])
+        with pytest.raises(Busy):
+            await work
+    assert closing.cancelled()
+    await _until_gone(admin)

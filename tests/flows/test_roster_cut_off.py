@@ -1,0 +1,69 @@
+"""Runs of a roster that ended before their time: the next one need not wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ltihost.errors import Busy
+from ltihost.store import rosters
+from ltihost.store.service_tables import RosterRun
+from tests.core.support_loopback import hangs
+from tests.flows.test_roster import Course, Platform, course, person, platform
+
+__all__ = ["course", "platform"]  # fixtures
+
+
+async def test_a_run_that_met_a_busy_database_does_not_stay_running(
+    course: Course, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when the database is still busy as the run wants to say so."""
+    platform.members = [person("s1")]
+    stop, met = rosters.stop, list[str]()
+
+    def busy(*_: Any, **__: Any) -> Any:
+        met.append("reading")
+        raise Busy("busy", "The database did not take the work in time.")
+
+    def busy_once(*arguments: Any, **more: Any) -> None:
+        met.append("stopping")
+        if met.count("stopping") == 1:
+            raise Busy("busy", "The database did not take the work in time.")
+        stop(*arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rosters, "would_leave", busy)
+        patched.setattr(rosters, "stop", busy_once)
+        with pytest.raises(Busy):
+            await course.sync()
+    assert met == ["reading", "stopping", "stopping"]
+    assert await runs(course) == [("failed", "busy")]
+    assert (await course.sync()).state == "applied"
+
+
+async def test_a_run_that_was_cut_off_does_not_stay_running(course: Course, platform: Platform) -> None:
+    """Its job took too long, or its worker is stopped."""
+    platform.members = [person("s1")]
+    await course.sync()  # brings a token, for which this would wait too
+    answers, platform.server.handler = platform.server.handler, hangs
+    platform.server.asked.clear()
+    syncing = asyncio.create_task(course.sync())
+    await asyncio.wait_for(platform.server.asked.wait(), 5)
+    syncing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await syncing
+    assert await runs(course) == [("applied", None), ("failed", "cut_off")]
+    platform.server.handler = answers
+    assert (await course.sync()).state == "applied"
+
+
+async def runs(course: Course) -> list[tuple[str, str | None]]:
+    return await course.rig.host.database.run_host(_runs)
+
+
+def _runs(session: Session) -> list[tuple[str, str | None]]:
+    return [(run.state, run.code) for run in session.scalars(select(RosterRun).order_by(RosterRun.state))]
