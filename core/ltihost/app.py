@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
@@ -19,8 +21,8 @@ from starlette.types import ASGIApp
 from ltihost.admin import admin_routes
 from ltihost.api import build_api
 from ltihost.api.problems import problem
-from ltihost.asgi import CLOSING, BodyLimit, RequestFrame
-from ltihost.errors import Busy, LtihostError
+from ltihost.asgi import CLOSING, BodyLimit, RequestFrame, id_of_request
+from ltihost.errors import REASONS, Busy, LtihostError
 from ltihost.flows import clock as clock_flow
 from ltihost.flows import notices
 from ltihost.flows.deep_linking import DeepLinkingFlow
@@ -57,11 +59,12 @@ def build_app(
 ) -> Starlette:
     """The host as an ASGI application. `applications` are mounted below `/apps/<name>/`.
 
-    `work`: over SQLite it also does what `ltihost worker` does elsewhere.
+    `work`: over SQLite it also does what `ltihost worker` does elsewhere. `state.stopping` is an event: who knows earlier
+    than the lifespan that the process stops sets it, so that work is given back while requests under way end.
 
     Raises ConfigurationError if the settings do not allow it to start.
     """
-    host = Host.build(settings, plugins=plugins, clock=clock)
+    host, stopping = Host.build(settings, plugins=plugins, clock=clock), asyncio.Event()
     launch, key_set = LaunchFlow(host), KeySetFlow(host)
     routes = [
         *launch.routes(),
@@ -78,16 +81,16 @@ def build_app(
         Mount("/static", _ImmutableFiles(directory=STATIC)),
         Route("/", _Front(host).answer),
         Route("/healthz", _alive),
-        Route("/readyz", _Readiness(host).answer),
+        Route("/readyz", _Readiness(host, stopping).answer),
     ]
     app = _Framed(
         routes=routes,
         middleware=[_body_limit()],
-        exception_handlers={Busy: _busy},
-        lifespan=lambda _: _lifespan(host, work=work and database_path(settings.database) is not None),
+        exception_handlers={Busy: _busy, Exception: _Fault(host).answer},
+        lifespan=lambda _: _lifespan(host, stopping, work=work and database_path(settings.database) is not None),
     )
     app.router.redirect_slashes = False  # such a redirect would be built from the Host header
-    app.state.host = host
+    app.state.host, app.state.stopping = host, stopping
     return app
 
 
@@ -106,18 +109,18 @@ class _Framed(Starlette):
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(host: Host, *, work: bool) -> AsyncIterator[None]:
+async def _lifespan(host: Host, stop: asyncio.Event, *, work: bool) -> AsyncIterator[None]:
     await host.open()
-    stop = asyncio.Event()
-    keeper = asyncio.create_task(_tend(host, stop))
-    worker = asyncio.gather(*([make_worker(host).run(stop)] if work else []))
-    try:
+    stop.clear()
+    async with contextlib.AsyncExitStack() as ending:  # each of these ends, whatever another one raises
+        ending.push_async_callback(host.close)
+        background: list[Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = [partial(_tend, host)]
+        if work:
+            background.append(make_worker(host).run)
+        for run in background:
+            ending.push_async_callback(asyncio.gather, asyncio.create_task(run(stop)))
+        ending.callback(stop.set)
         yield
-    finally:
-        stop.set()
-        await worker
-        await keeper
-        await host.close()
 
 
 async def _tend(host: Host, stop: asyncio.Event) -> None:
@@ -143,6 +146,19 @@ async def _busy(_: Request, error: Exception) -> Response:
     return PlainTextResponse("The host is busy; try again in a moment.", 503, headers={"Retry-After": "5"})
 
 
+class _Fault:
+    """What nobody foresaw, anywhere but in a launch or the API: a page without a word of it.
+
+    The server writes the exception into its log, with the id that the page shows.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def answer(self, _: Request, __: Exception) -> Response:
+        return self._host.pages.refusal(REASONS["unexpected"], id_of_request(), None)
+
+
 async def _alive(_: Request) -> Response:
     return PlainTextResponse("ok")
 
@@ -158,12 +174,16 @@ class _Front:
 
 
 class _Readiness:
-    """Whether this process can take launches: its database takes writes. One word, no detail."""
+    """Whether this process can take launches: its database takes writes, and it is not about to stop. One word, no
+    detail."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, stopping: asyncio.Event) -> None:
         self._host = host
+        self._stopping = stopping
 
     async def answer(self, _: Request) -> Response:
+        if self._stopping.is_set():
+            return PlainTextResponse("stopping", 503, headers={"Retry-After": "5"})
         try:
             await self._host.database.ping()
         except LtihostError as error:

@@ -28,6 +28,11 @@ _DEFAULT = (
 )
 
 
+def id_of_request() -> str:
+    """The id of the request under way: it is in each line of the log and in the header `X-Request-Id`."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
 class RequestFrame:
     """Outermost: binds a request id to the log and adds the headers that an answer did not set itself."""
 

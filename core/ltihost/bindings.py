@@ -7,12 +7,21 @@ from ltihost.plugins.loader import Plugins
 from ltihost.records import Binding
 from ltihost.store.hot import Deployment, Route
 
+#: Also the code of a launch that is refused for it.
+SEALED = "secret_unreadable"
+
 
 class NotBound(LtihostError):
     """Nothing may be done for this deployment now.
 
-    `code` is tenant_suspended, registration_inactive, deployment_disabled, plugin_disabled or plugin_unavailable.
+    `code` is tenant_suspended, registration_inactive, deployment_disabled, plugin_disabled, plugin_unavailable or, as
+    long as a secret does not open, secret_unreadable.
     """
+
+
+def sealed() -> NotBound:
+    """Nothing may be done with a stored secret that does not open."""
+    return NotBound(SEALED, "A secret that the host keeps for the tenant does not open.")
 
 
 def bind(route: Route | None, deployment: Deployment | None, plugins: Plugins) -> Binding:

@@ -33,12 +33,14 @@ class Connections(aiohttp.TCPConnector):
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
             if _is_quiet(connection):
+                _mark(connection.protocol, idle=False)
                 return connection
             connection.close()
         return None
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)
+        _mark(protocol, idle=True)
         if sum(map(len, self._conns.values())) > self._max_idle:
             self._drop_oldest()
 
@@ -48,6 +50,11 @@ class Connections(aiohttp.TCPConnector):
         oldest.close()
         if not idle:
             del self._conns[key]
+
+
+def _mark(protocol: ResponseHandler | None, *, idle: bool) -> None:
+    if isinstance(protocol, _Protocol):  # as every protocol of this pool is
+        protocol.idle = idle
 
 
 def _is_quiet(connection: Connection) -> bool:
@@ -67,10 +74,17 @@ class _Protocol(ResponseHandler):
     """Hears an answer whose rest is broken: its status says whether the server took what it was sent.
 
     By itself aiohttp forgets a head when something unreadable comes in the same piece, and goes on waiting for a body
-    that became unreadable.
+    that became unreadable. On an idle connection, which no request has, it would parse and keep whatever comes, without
+    end; here the first byte there breaks the connection.
     """
 
+    idle = False
+
     def data_received(self, data: bytes) -> None:
+        if self.idle:
+            if data:  # none: a reader of the last body has made room for more
+                self.abort()
+            return
         if self._payload is None or self._payload.is_eof():
             head, end, rest = data.partition(_END_OF_HEAD)
             if rest:

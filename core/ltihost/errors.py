@@ -66,7 +66,15 @@ class Busy(LtihostError):
 
 
 class DecryptionError(LtihostError):
-    """A stored secret was altered, moved to another row, or sealed with a key no longer in the ring."""
+    """A stored secret was altered, moved to another row, or sealed with a key no longer in the ring.
+
+    `tenant_id` is whose it is, `where` the table and the row that hold it.
+    """
+
+    def __init__(self, code: str, message: str, *, tenant_id: str, where: str) -> None:
+        super().__init__(code, message)
+        self.tenant_id = tenant_id
+        self.where = where
 
 
 class PluginRefused(LtihostError):
@@ -291,6 +299,8 @@ REASONS: dict[str, Reason] = {
                        "`ltihost registration set ID create-users=yes`"),
     "context_unknown": _r(403, "off", "The course is not known here and this registration does not create courses.",
                           "`ltihost registration set ID create-contexts=yes`"),
+    "secret_unreadable": _r(503, "later", "A secret that the tenant's plugin needs does not open: it was altered, moved, or its key left the ring.",
+                            "Give `LTIHOST_SECRET_KEY` that key back, or set it anew: `ltihost plugin enable KEY --tenant SLUG --set NAME=VALUE`."),
     "busy": _r(503, "later", "The database did not answer in time.", "Look at the load and the log of the database."),
     "unexpected": _r(500, "later", "Something failed on this host.", "Look in the log under this code."),
 }  # fmt: skip

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ltihost.access_tokens import AccessTokens
-from ltihost.bindings import bind
+from ltihost.bindings import bind, sealed
 from ltihost.clock_check import ClockCheck
+from ltihost.errors import DecryptionError
 from ltihost.lti.keys import PlatformKeys
 from ltihost.lti.state import Sealer
 from ltihost.outbound import Outbound
@@ -87,7 +88,11 @@ class Host:
     async def binding(self, registration_id: str, deployment_id: str) -> Binding:
         """Whose (registration, deployment) is, for work outside a launch; five seconds old at most. Raises NotBound."""
         route = await self.routing.route(registration_id)
-        return bind(route, await self.routing.deployment(registration_id, deployment_id), self.plugins)
+        try:
+            return bind(route, await self.routing.deployment(registration_id, deployment_id), self.plugins)
+        except DecryptionError as error:
+            await self.database.alarm.ring(error)
+            raise sealed() from error
 
     def adapter(self, binding: Binding) -> LtiAdapter:
         """The adapter of the binding's LMS, able to reach its services. Ask with `isinstance` what it can do."""

@@ -35,10 +35,13 @@ MAX_TRIES = 3
 _PAUSE = 0.1
 _REPEATABLE = frozenset({502, 503, 504})
 _HEADERS = {"user-agent": f"ltihost/{__version__}", "accept-encoding": "gzip"}
-#: What fails before a byte of the request leaves: no address, no connection, no TLS, no free connection.
-_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+#: What fails before a byte of the request leaves: no address, no connection, no TLS, no free connection, a header that
+#: cannot be written.
+_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError)
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+#: In bytes: what compressing may add to a body at most. Blocks that hold nothing could come without end.
+_MAX_ADDED = 65_536
 #: In bytes. aiohttp wants larger bodies as a file, of which it sends a piece at a time.
 _MAX_AT_ONCE = 1 << 20
 
@@ -65,15 +68,16 @@ class Timeouts:
         return aiohttp.ClientTimeout(total=None, connect=self.connect, sock_read=self.read)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Request:
-    """`inside_only`: it may lead only into the allowed networks."""
+    """`inside_only`: it may lead only into the allowed networks. `status` is that of the last try, once its head came."""
 
     method: str
     url: ServerUrl
     inside_only: bool
     headers: Mapping[str, str]
     content: bytes | None
+    status: int | None = None
 
 
 @lru_cache(maxsize=1_024)
@@ -177,14 +181,14 @@ class Outbound:
             raise _failed("timeout", request, f"took longer than {self._timeouts.total:g} seconds") from None
 
     async def _send(self, request: _Request, limit: int) -> Answer:
-        status: int | None = None
+        request.status = None
         try:
             session = self._sessions.session(inside_only=request.inside_only)
             response = await session.request(
                 request.method, request.url.requested(), headers=request.headers, data=_data(request.content),
                 allow_redirects=False,
             )  # fmt: skip
-            status = response.status
+            request.status = response.status
             try:
                 answer = await _read(request, response, limit)
                 self._heard(request.url.host, answer.headers)
@@ -192,11 +196,11 @@ class Outbound:
             finally:
                 response.close()  # one that was read to its end has given its connection back already
         except zlib.error as error:
-            raise _failed("body_unreadable", request, "sent a body that does not decompress", status) from error
+            raise _failed("body_unreadable", request, "sent a body that does not decompress") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             code, text = _described(error)
-            sent = not isinstance(error, _BEFORE_SENDING)
-            raise _failed(code, request, text, status, sent=sent) from error
+            sent = request.status is not None or not isinstance(error, _BEFORE_SENDING)
+            raise _failed(code, request, text, sent=sent) from error
 
 
 def _data(content: bytes | None) -> bytes | io.BytesIO | None:
@@ -204,24 +208,47 @@ def _data(content: bytes | None) -> bytes | io.BytesIO | None:
 
 
 async def _read(request: _Request, response: aiohttp.ClientResponse, limit: int) -> Answer:
-    if 300 <= response.status < 400:
-        target = short(response.headers.get("location", ""))
-        text = f"answered with a redirect to {target}; save the URL that answers itself"
-        raise _failed("redirect_refused", request, text, response.status)
-    unpack = _unpacker(response.headers.get("content-encoding", ""))
-    body = bytearray()
+    _check_status(request, response)
+    unpacker = _Unpacker() if response.headers.get("content-encoding", "").strip().lower() in _COMPRESSED else None
+    came, body = 0, bytearray()
     async for part in response.content.iter_any():
-        body += unpack(part, limit + 1 - len(body))
-        if len(body) > limit:
-            raise _failed("too_large", request, f"answered with more than {limit} bytes", response.status)
+        came += len(part)
+        body += part if unpacker is None else unpacker.unpack(part, limit + 1 - len(body))
+        if len(body) > limit or came > limit + _MAX_ADDED:
+            raise _failed("too_large", request, f"answered with more than {limit} bytes")
+    if unpacker is not None and came:  # a body of no bytes holds nothing to unpack, whatever its header says
+        unpacker.finish()
     return Answer(response.status, _headers(response), bytes(body))
 
 
-def _unpacker(coding: str) -> Callable[[bytes, int], bytes]:
-    """What gives the bytes behind a piece, but hardly more than so many. It raises zlib.error."""
-    if coding.strip().lower() in _COMPRESSED:
-        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress
-    return lambda part, _most: part
+def _check_status(request: _Request, response: aiohttp.ClientResponse) -> None:
+    if response.status < 200:  # 101: the server takes it that another protocol begins, which nobody asked for
+        text = f"answered with the status {response.status}, which says nothing about the request"
+        raise _failed("connection_failed", request, text)
+    if 300 <= response.status < 400:
+        target = short(response.headers.get("location", ""))
+        text = f"answered with a redirect to {target}; save the URL that answers itself"
+        raise _failed("redirect_refused", request, text)
+
+
+class _Unpacker:
+    """Unpacks a body that is one compressed stream from its first byte to its last. Its methods raise zlib.error."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def unpack(self, part: bytes, most: int) -> bytes:
+        """The bytes behind the next piece, at most so many."""
+        if self._stream.eof:
+            raise zlib.error("more follows the end")
+        unpacked = self._stream.decompress(part, most)
+        if self._stream.unused_data:
+            raise zlib.error("more follows the end")
+        return unpacked
+
+    def finish(self) -> None:
+        if not self._stream.eof:
+            raise zlib.error("the end is missing")
 
 
 def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
@@ -264,8 +291,8 @@ def _errno(error: BaseException | None) -> int | None:
     return None
 
 
-def _failed(code: str, request: _Request, text: str, status: int | None = None, *, sent: bool = True) -> OutboundFailed:
-    return OutboundFailed(code, f"{request.url.host} {text}.", status, sent=sent)
+def _failed(code: str, request: _Request, text: str, *, sent: bool = True) -> OutboundFailed:
+    return OutboundFailed(code, f"{request.url.host} {text}.", request.status, sent=sent)
 
 
 def _worth_repeating(answer: Answer) -> bool:

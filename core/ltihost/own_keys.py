@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from ltihost.errors import Busy
+from ltihost.errors import Busy, DecryptionError
 from ltihost.lti.signing import SigningKey, load_private_key, sign_jwt
 from ltihost.records import HOST, Registration
 from ltihost.store import keys
@@ -52,6 +52,9 @@ class OwnKeys:
 
         try:
             return await self._looked_up.get(owner, ask)
+        except DecryptionError as error:
+            await self._database.alarm.ring(error)
+            raise
         except Busy:
             if owner not in self._loaded:
                 raise

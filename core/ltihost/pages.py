@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,7 @@ class Pages:
 
     def __init__(self, allow_networks: Sequence[Network]) -> None:
         self._allow_networks = allow_networks
-        self._templates = Environment(
-            loader=PackageLoader("ltihost"), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"]
-        )
-        self._templates.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-        self._templates.globals["asset"] = asset_url
+        self._templates = page_templates()
 
     def refusal(
         self, reason: Reason, code: str, registration: Registration | None, *, retry_after: int | None = None
@@ -150,6 +147,18 @@ class Pages:
 
 
 _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+
+
+def page_templates() -> Environment:
+    """The templates of the host's own pages. Jinja2 takes what `_("...")` answers for HTML, so it is escaped there."""
+    templates = Environment(
+        loader=PackageLoader("ltihost"), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"]
+    )
+    templates.install_gettext_callables(  # type: ignore[attr-defined]
+        escape, lambda one, several, count: escape(one if count == 1 else several), newstyle=True
+    )
+    templates.globals["asset"] = asset_url
+    return templates
 
 
 @cache

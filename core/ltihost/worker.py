@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from ltihost.errors import LtihostError
-from ltihost.flows import clock, notices, roster
+from ltihost.flows import clock, notices, platforms, roster
 from ltihost.flows.grades.deliver import ScoreRunner
 from ltihost.flows.jobs import JobRunner
 from ltihost.flows.line_items import LineItemFlow
@@ -164,5 +164,6 @@ def make_worker(host: Host) -> Worker:
         Schedule("results", RESULTS_SECONDS, lambda: results.plan(host)),
         Schedule("rosters", ROSTERS_SECONDS, lambda: roster.schedule(host)),
         Schedule("clock", clock.SECONDS, lambda: clock.check(host)),
+        Schedule("platforms", platforms.SECONDS, lambda: platforms.check(host)),
     )
     return Worker(host, jobs=jobs, schedules=schedules)

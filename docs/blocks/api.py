@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from docs.blocks.markdown import code, joined, table
-from docs.blocks.source import calls
+from docs.blocks.source import COMPUTED, calls
 from ltihost import app, bindings
 from ltihost.api import application, build_api, callers, capabilities, members, paging, problems, routes
 from ltihost.api.models import LaunchShape
@@ -19,24 +19,22 @@ from ltihost.host import Host
 from ltihost.lti import content_items
 from ltihost.plugins.loader import load_plugins
 from ltihost.settings import Settings
-from ltihost.store import deep_links, failures, grades_intake, line_items, rosters, sessions
+from ltihost.store import deep_links, failures, grades_intake, grades_rules, line_items, rosters, sessions
 
 #: Where the errors of the API are made.
 _PLACES = (
     application, callers, capabilities, members, paging, problems, routes, app, bindings, deep_linking, intake,
-    content_items, deep_links, failures, grades_intake, line_items, rosters.place, sessions,
+    content_items, deep_links, failures, grades_intake, grades_rules, line_items, rosters.place, sessions,
 )  # fmt: skip
 #: What makes them, with the status that each has by itself.
-_MAKERS = {kind.__name__: status for kind, status in problems.STATUS.items()} | {"_fault": 422}
-#: In a detail: what stands there is no word for readers.
-_COMPUTED = re.compile(r"[A-Z][.(]")
+_MAKERS = {kind.__name__: status for kind, status in problems.STATUS.items()}
+#: In a detail: something is told, whatever else is computed.
+_WORDS = re.compile(r"\w \w")
 _UNTOLD = "The answer says it."
-#: Codes that are put together, as `calls` shows them.
+#: Codes that are put together, as `calls` shows them, and what can stand at the mark.
 _FAMILIES = {
-    "KIND_unknown": tuple(
-        f"{kind}_unknown" for kind in ("resource_link", "registration", "line_item", "delivery", "session", "context")
-    ),
-    "line_item_ROW.STATE": ("line_item_gone", "line_item_deleting"),
+    f"{COMPUTED}_unknown": ("resource_link", "registration", "line_item", "delivery", "session", "context"),
+    f"line_item_{COMPUTED}": ("gone", "deleting"),
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -168,12 +166,16 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _errors() -> Iterator[tuple[int, str, str]]:
-    """(status, code, detail) of each error of the API. Computed codes that no family names are passed on from elsewhere."""
-    for status, name, detail in _made():
-        told = detail.endswith(".") and not _COMPUTED.search(detail)
-        for one in _FAMILIES.get(name, (name,)):
-            if one.islower():
-                yield status, one, detail if told else _UNTOLD
+    """(status, code, detail) of each error of the API, those last that speak of any kind of object.
+
+    Computed codes that no family names are passed on from elsewhere.
+    """
+    for status, name, detail in sorted(_made(), key=lambda made: COMPUTED in made[1]):
+        told = detail if _WORDS.search(detail) else _UNTOLD
+        if COMPUTED not in name:
+            yield status, name, told
+        for kind in _FAMILIES.get(name, ()):
+            yield status, name.replace(COMPUTED, kind), told.replace(COMPUTED, kind.replace("_", " "))
 
 
 def _made() -> Iterator[tuple[int, str, str]]:
@@ -185,3 +187,5 @@ def _made() -> Iterator[tuple[int, str, str]]:
         for maker, status in _MAKERS.items():
             for name, *_, detail in calls(place, maker):
                 yield status, str(name), str(detail)
+    for name, _, detail in calls(content_items, "_fault"):
+        yield 422, str(name), f"items.{COMPUTED}: {detail}."

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from docs.blocks.markdown import code, document, facts, joined, table
-from docs.blocks.source import calls
+from docs.blocks.source import COMPUTED, calls
 from ltihost.plugins import loader
 from ltihost.plugins.contract import API, Document, Guide, Manifest, Preset, ToolUrls
 from ltihost.plugins.loader import LoadedPlugin, load_plugins
@@ -38,8 +38,8 @@ def first_party() -> str:
 def refusals() -> str:
     """Why a plugin can be left out at the start. Raises ValueError when the loader knows another code than this page."""
     known = {str(code_) for code_, *_ in calls(loader, "PluginRefused")}
-    known |= {str(code_) for _, code_, *_ in calls(loader, "RefusedPlugin") if not str(code_).isupper()}
-    if differing := sorted((known - {"ERROR.CODE"}) ^ REFUSALS.keys()):
+    known |= {str(code_) for _, code_, *_ in calls(loader, "RefusedPlugin")}
+    if differing := sorted((known - {COMPUTED}) ^ REFUSALS.keys()):
         raise ValueError(f"docs/blocks/plugins.py and the loader differ in: {', '.join(differing)}")
     return table(("code", "reason"), ((code(name), text) for name, text in REFUSALS.items()))
 

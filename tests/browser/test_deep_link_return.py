@@ -94,13 +94,14 @@ def stage(module_settings: Settings) -> Iterator[Stage]:
         stack.callback(keys.close)
         keys.keys = [KEY.jwk()]
         lms = Lms(f"http://127.0.0.1:{port_of(campus)}")
-        api_key = run_apart(_introduce(settings, keys.url))
+        api_key = run_apart(introduce(settings, keys.url))
         stack.enter_context(serving(build_app(settings, plugins=load_plugins(["lti"])), host, lifespan=True))
         stack.enter_context(serving(lms.app(), campus))
         yield Stage(settings.base_url, lms, api_key)
 
 
-async def _introduce(settings: Settings, jwks_url: str) -> str:
+async def introduce(settings: Settings, jwks_url: str) -> str:
+    """One tenant, application and registration. Answers the application's key."""
     database = Database(settings)
     await database.open()
     run = database.run_host

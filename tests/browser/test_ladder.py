@@ -7,11 +7,11 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import pytest
-from playwright.sync_api import BrowserContext, FrameLocator, Page, Response, expect
+from playwright.sync_api import BrowserContext, FrameLocator, Page, Request, Response, expect
 from starlette.responses import HTMLResponse
 
 from ltihost.testing.serving import listen, port_of, serving
-from tests.browser.conftest import World, sign_in
+from tests.browser.conftest import World, impatient, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Start = Callable[..., BrowserContext]
@@ -51,6 +51,21 @@ def expect_arrived(frame: FrameLocator | Page, person: str = "Ada O'Brien") -> N
     expect(frame.locator("body")).to_contain_text(person, timeout=40_000)
 
 
+def requests_of(browser: BrowserContext, world: World) -> list[Request]:
+    """What this browser asks of the host from now on."""
+    asked: list[Request] = []
+    browser.on("request", lambda request: asked.append(request) if world.base_url in request.url else None)
+    return asked
+
+
+def referred_after_launch(asked: list[Request]) -> list[str]:
+    """S-67: the requests that follow the launch's post and say where they came from."""
+    posted = next(number for number, request in enumerate(asked) if request.url.endswith("/lti/launch"))
+    following = asked[posted + 1 :]
+    assert any("/apps/demo/launch?code=" in request.url for request in following)
+    return [request.url for request in following if request.all_headers().get("referer")]
+
+
 def newest_rung(world: World) -> tuple[str | None, str]:
     attempt = world.attempts()[0]
     return attempt.rung, attempt.outcome
@@ -58,8 +73,11 @@ def newest_rung(world: World) -> tuple[str | None, str]:
 
 @pytest.mark.parametrize("lms", ALL)
 def test_with_cookies_the_first_rung_holds(world: World, chromium: Start, lms: str) -> None:
-    launch(world, chromium(), lms)
+    browser = chromium()
+    asked = requests_of(browser, world)
+    launch(world, browser, lms)
     assert newest_rung(world) == ("cookie", "accepted")
+    assert referred_after_launch(asked) == []
 
 
 def test_once_a_cookie_came_back_the_rung_page_is_not_needed_again(world: World, chromium: Start) -> None:
@@ -73,8 +91,11 @@ def test_once_a_cookie_came_back_the_rung_page_is_not_needed_again(world: World,
 
 @pytest.mark.parametrize("lms", WITH_STORAGE)
 def test_without_cookies_platform_storage_holds(world: World, chromium: Start, lms: str) -> None:
-    launch(world, chromium(blocked=True), lms)
+    browser = chromium(blocked=True)
+    asked = requests_of(browser, world)
+    launch(world, browser, lms)
     assert newest_rung(world) == ("storage", "accepted")
+    assert referred_after_launch(asked) == []
 
 
 @pytest.mark.parametrize(
@@ -103,15 +124,39 @@ def test_storage_as_older_and_stranger_platforms_have_it(world: World, chromium:
     assert newest_rung(world) == ("storage", "accepted")
 
 
-def test_a_wrong_value_from_storage_is_refused(world: World, chromium: Start) -> None:
-    page = chromium(blocked=True).new_page()
+#: What storage answers in our frame, told by the console.
+LISTEN = """window.addEventListener("message", ({ data }) => {
+  if (/_data.response$/.test(data.subject)) console.debug(data.subject, data.error ? "error" : "value");
+});"""
+#: What storage answers when the value that it kept is asked for.
+GIVES_BACK = {
+    "wrong_value": {"lti.get_data.response value"},
+    "get_error": {"lti.get_data.response error"},
+    "get_silent": set(),
+}
+
+
+def test_storage_that_does_not_give_back_what_it_kept(world: World, chromium: Start) -> None:
+    browser = chromium(blocked=True)
+    browser.add_init_script(LISTEN)
+    browser.route("**/static/messages.js*", lambda route: route.fulfill(body=impatient("GET", by=10)))
+    for storage, got in GIVES_BACK.items():
+        page = browser.new_page()
+        assert _answers_to_a_refused_launch(world, page, storage) == {"lti.put_data.response value", *got}
+        page.close()
+
+
+def _answers_to_a_refused_launch(world: World, page: Page, storage: str) -> set[str]:
+    answers: set[str] = set()
+    page.on("console", lambda message: answers.add(message.text))
     sign_in(page, world, "canvas", "ada")
     with page.expect_response(lambda r: "/lti/" in r.url and r.status >= 400, timeout=60_000) as refused:
-        page.goto(world.link_url("canvas", storage="wrong_value"))
+        page.goto(world.link_url("canvas", storage=storage))
     attempt = world.attempts()[0]
     assert (attempt.outcome, attempt.refusal) == ("refused", "browser_binding")
     assert "recognising you" in refused.value.text()
     assert attempt.code in refused.value.text()
+    return {text for text in answers if "_data.response" in text}
 
 
 @pytest.mark.parametrize(
@@ -161,13 +206,20 @@ def test_reload_and_back_ask_to_open_the_link_again(world: World, chromium: Star
     assert world.attempts()[0].refusal == "state_used"
 
 
-def _stolen_launch(world: World, attacker: Page, lms: str) -> tuple[str, dict[str, str]]:
+def _stolen_launch(world: World, attacker: BrowserContext, lms: str, *, window: bool) -> tuple[str, dict[str, str]]:
     """The attacker goes through a launch in his own browser and keeps the last post to himself."""
+    page = attacker.new_page()
     attacker.route(re.compile(r"/lti/launch$"), lambda route: route.abort())
-    sign_in(attacker, world, lms, "zoe")
-    with attacker.expect_request(re.compile(r"/lti/launch$"), timeout=15_000) as caught:
-        attacker.goto(world.link_url(lms))
-    return caught.value.url, dict(parse_qsl(caught.value.post_data or ""))
+    sign_in(page, world, lms, "zoe")
+    with attacker.expect_event(
+        "request", lambda request: request.url.endswith("/lti/launch"), timeout=15_000
+    ) as caught:
+        page.goto(world.link_url(lms))
+        if window:
+            tool(page).get_by_role("link", name="Open in a new window").click(timeout=15_000)
+    request: Request = caught.value
+    assert (request.frame.parent_frame is None) is window
+    return request.url, dict(parse_qsl(request.post_data or ""))
 
 
 ATTACK = """<!doctype html><form id=f method=post action="{url}" target="{target}">{fields}</form>
@@ -178,13 +230,18 @@ document.getElementById("f").submit();
 </script>"""
 
 
-@pytest.mark.parametrize("target", ["inner", "_top"])
-@pytest.mark.parametrize(("lms", "blocked"), [("moodle", False), ("canvas", True), ("lti", True)])
+@pytest.mark.parametrize(
+    ("lms", "blocked", "window", "target"),
+    [
+        *((lms, lms != "moodle", False, target) for lms in ("moodle", "canvas", "lti") for target in ("inner", "_top")),
+        ("moodle", True, True, "_top"),
+    ],
+)
 def test_an_attacker_s_launch_does_not_work_in_a_victim_s_browser(
-    world: World, chromium: Start, lms: str, blocked: bool, target: str
+    world: World, chromium: Start, lms: str, blocked: bool, window: bool, target: str
 ) -> None:
-    """Two browsers: the attacker's own state and token, posted by a page of his from the victim's browser."""
-    url, stolen = _stolen_launch(world, chromium(blocked=blocked).new_page(), lms)
+    """Two browsers, on every rung: the attacker's own state and token, posted by a page of his from the victim's browser."""
+    url, stolen = _stolen_launch(world, chromium(blocked=blocked), lms, window=window)
     victim = chromium(blocked=blocked).new_page()
     sign_in(victim, world, lms, "ada")
     fields = "".join(f'<input type=hidden name="{name}" value="{value}">' for name, value in stolen.items())

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from contextlib import ExitStack
+from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 
-from ltihost.pages import STATIC
 from ltihost.testing.serving import listen, port_of, serving
+from tests.browser.conftest import impatient
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-#: The page around ours: it answers whatever is asked, and sends one answer nobody asked it for, with the right id.
-PARENT = """<!doctype html><iframe src="{tool}/tool?origin={trusted}"></iframe><script>
+#: The page around ours, with another frame beside it. It gives its answer to every put, and unasked to the right id
+#: as well: to our page itself, or through the frame beside it.
+PARENT = """<!doctype html><body><script>
+const told = new URLSearchParams(location.search);
+for (const name of ["tool", "beside"]) {
+  const frame = document.createElement("iframe");
+  [frame.name, frame.src] = [name, told.get(name)];
+  document.body.append(frame);
+}
+const answer = { subject: "lti.put_data.response", message_id: told.get("id"), key: "key", value: "value" };
 window.heard = [];
-const answer = (id, key, value) => document.querySelector("iframe").contentWindow.postMessage(
-  {{ subject: "lti.put_data.response", message_id: id, key, value }}, "*");
-window.addEventListener("message", (event) => {{
+window.addEventListener("message", (event) => {
   window.heard.push(event.data.subject);
-  if (event.data.subject === "ready") answer("known-id", "key", "value");
-  if (event.data.subject === "lti.put_data") answer(event.data.message_id, event.data.key, event.data.value);
-}});
+  if (["ready", "lti.put_data"].includes(event.data.subject)) frames[told.get("through")].postMessage(answer, "*");
+});
 </script>"""
-#: Our page, with ids that the page around it can guess.
+#: Says to our page what it is told to say.
+BESIDE = """<!doctype html><script>
+window.addEventListener("message", (event) => parent.frames.tool.postMessage(event.data, "*"));
+</script>"""
+#: Our page, with ids that others can guess.
 TOOL = """<!doctype html><p id=result>waiting</p><script src="/messages.js"></script><script>
 crypto.randomUUID = () => "known-id";
 const origins = [new URLSearchParams(location.search).get("origin")];
@@ -36,40 +46,52 @@ PlatformStorage.put({ target: "_parent", origins }, "key", "value").then((kept) 
   document.getElementById("result").textContent = kept ? "kept" : "not kept");
 setInterval(() => parent.postMessage({ subject: "ready" }, "*"), 100);
 </script>"""
+PAGES = {"/": PARENT, "/beside": BESIDE, "/tool": TOOL}
+#: Who answers, whose origin is the platform's, and the id of the answer: is it believed? All else is right.
+ANSWERS = {
+    ("around", "around", "known-id"): "kept",
+    ("beside", "beside", "known-id"): "kept",
+    ("around", "beside", "known-id"): "not kept",
+    ("beside", "around", "known-id"): "not kept",
+    ("around", "around", "other-id"): "not kept",
+}
 
 
-def _impatient(script: str) -> str:
-    """Waits a fifth of the time for answers that do not come; an attacker has a second for his."""
-    impatient, times = re.subn(r"(CAPABILITIES|PUT)_MS = (\d)000;", r"\1_MS = \g<2>000 / 5;", script)
-    assert times == 2
-    return impatient
+async def page(request: Request) -> HTMLResponse:
+    return HTMLResponse(PAGES[request.url.path])
 
 
-@pytest.mark.parametrize(("trusts_parent", "result"), [(True, "kept"), (False, "not kept")])
-def test_only_the_platform_s_origin_is_believed(
-    chromium: Callable[..., BrowserContext], trusts_parent: bool, result: str
+async def script(_: Request) -> PlainTextResponse:
+    """An attacker has a second for his answer."""
+    return PlainTextResponse(impatient("CAPABILITIES", "PUT", by=5), media_type="text/javascript")
+
+
+def test_only_an_answer_of_the_platform_s_origin_to_our_question_is_believed(
+    chromium: Callable[..., BrowserContext],
 ) -> None:
-    """Right subject, right id, right key and value, from a window of another origin: ignored. And it is told nothing."""
-    around, tool = listen("127.0.0.1"), listen("127.0.0.1")
-    parent_origin, tool_origin = f"http://127.0.0.1:{port_of(around)}", f"http://localhost:{port_of(tool)}"
-    trusted = parent_origin if trusts_parent else "https://sso.example"
+    """And no other origin is told anything."""
+    app = Starlette(routes=[Route("/messages.js", script), *(Route(path, page) for path in PAGES)])
+    browser = chromium()
+    with ExitStack() as stack:
+        origins = {}
+        for name, host in (("around", "127.0.0.1"), ("beside", "127.0.0.1"), ("tool", "localhost")):
+            sockets = listen("127.0.0.1")
+            stack.enter_context(serving(app, sockets))
+            origins[name] = f"http://{host}:{port_of(sockets)}"
+        pages = {case: _opened(browser.new_page(), origins, *case) for case in ANSWERS}
+        for (_, trusted, _), opened in pages.items():
+            expect(opened.frame_locator("[name=tool]").locator("#result")).not_to_have_text("waiting", timeout=30_000)
+            heard = opened.evaluate("window.heard")
+            assert "ready" in heard
+            assert ("lti.put_data" in heard) is (trusted == "around")
+        results = {case: opened.frame_locator("[name=tool]").locator("#result") for case, opened in pages.items()}
+        assert {case: result.text_content() for case, result in results.items()} == ANSWERS
 
-    async def parent(_: Request) -> HTMLResponse:
-        return HTMLResponse(PARENT.format(tool=tool_origin, trusted=trusted))
 
-    async def page(_: Request) -> HTMLResponse:
-        return HTMLResponse(TOOL)
-
-    async def script(_: Request) -> PlainTextResponse:
-        return PlainTextResponse(_impatient((STATIC / "messages.js").read_text()), media_type="text/javascript")
-
-    tool_app = Starlette(routes=[Route("/tool", page), Route("/messages.js", script)])
-    with serving(Starlette(routes=[Route("/", parent)]), around), serving(tool_app, tool):
-        browser = chromium().new_page()
-        browser.goto(parent_origin + "/")
-        frame = browser.frames[1]
-        frame.wait_for_function("document.getElementById('result').textContent !== 'waiting'", timeout=30_000)
-        assert frame.text_content("#result") == result
-        heard = browser.evaluate("window.heard")
-    assert "ready" in heard
-    assert ("lti.put_data" in heard) is trusts_parent
+def _opened(page: Page, origins: dict[str, str], speaker: str, trusted: str, message_id: str) -> Page:
+    told = {
+        "tool": f"{origins['tool']}/tool?origin={origins[trusted]}", "beside": f"{origins['beside']}/beside",
+        "through": "tool" if speaker == "around" else "beside", "id": message_id,
+    }  # fmt: skip
+    page.goto(f"{origins['around']}/?{urlencode(told)}")
+    return page

@@ -81,8 +81,38 @@ async def test_a_compressed_answer_is_unpacked() -> None:
     assert answer.body == b"0123456789"
 
 
-async def test_a_body_that_does_not_unpack_is_afailure() -> None:
-    await fails("body_unreadable", answers(b"not gzip", content_encoding="gzip"))
+@pytest.mark.parametrize("coding", ["gzip", ""])
+async def test_an_empty_body_is_empty_whatever_its_coding(coding: str) -> None:
+    async with loopback(answers(b"", content_encoding=coding)) as server:
+        outbound = Outbound(LOOPBACK)
+        answer = await outbound.get(server.url(), limit=10)
+        await outbound.aclose()
+    assert answer.body == b""
+
+
+@pytest.mark.parametrize(
+    "body", [b"not gzip", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x"], ids=["other", "cut off", "and more"]
+)
+async def test_a_body_that_is_not_one_compressed_stream_is_a_failure(body: bytes) -> None:
+    await fails("body_unreadable", answers(body, content_encoding="gzip"))
+
+
+@pytest.mark.parametrize(
+    ("packed", "more", "code"),
+    [
+        (gzip.compress(b"{}"), b"x", "body_unreadable"),
+        (gzip.compress(b"")[:10], b"\0\0\0\xff\xff", "too_large"),
+    ],
+    ids=["after the end", "blocks that hold nothing"],
+)
+async def test_bytes_that_unpack_to_nothing_are_not_read_without_end(packed: bytes, more: bytes, code: str) -> None:
+    async def goes_on(request: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + packed)
+        while True:
+            writer.write(more * 1_000)
+            await writer.drain()
+
+    await fails(code, goes_on, requests=1)
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
@@ -125,6 +155,13 @@ async def test_bytes_after_an_answer_spoil_nothing_but_the_connection(sent: byte
         await outbound.aclose()
     assert (answer.body, again.body) == (body, b"{}")
     assert server.accepts == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"connection": "upgrade", "upgrade": "other"}], ids=["plain", "upgrade"])
+async def test_a_change_of_protocol_is_a_failed_connection(headers: dict[str, str]) -> None:
+    async with loopback(sends(message(101, b"", headers))) as server:
+        failed = await failure(server.url(), Outbound(LOOPBACK))
+    assert (failed.code, failed.status, failed.sent) == ("connection_failed", 101, True)
 
 
 async def test_a_server_that_speaks_no_http_is_a_failed_connection() -> None:

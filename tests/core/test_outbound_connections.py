@@ -61,19 +61,37 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_taken_again(
     assert server.accepts == 2
 
 
-@pytest.mark.parametrize("turns", [0, 10], ids=["unread", "read by the event loop"])
-async def test_a_connection_on_which_the_server_spoke_unasked_is_not_taken_again(turns: int) -> None:
-    """What it said there is no answer to the next request."""
-    kept: list[asyncio.StreamWriter] = []
+def keeps(kept: list[asyncio.StreamWriter]) -> Handler:
+    """Answer, and put aside where more can be written."""
 
-    async def keeps(request: Request, writer: asyncio.StreamWriter) -> None:
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
         kept.append(writer)
 
-    async with loopback(keeps) as server:
+    return handler
+
+
+async def floods(writer: asyncio.StreamWriter, said: bytes) -> None:
+    """Megabytes of it, as fast as the client reads. Raises ConnectionError."""
+    for _ in range(100):
+        writer.write(said * 1_000)
+        await writer.drain()
+        await asyncio.sleep(0)  # lets the client read
+
+
+@pytest.mark.parametrize("turns", [0, 10], ids=["unread", "read by the event loop"])
+@pytest.mark.parametrize(
+    "said",
+    [answer(200, b"[1]", {}), b"HTTP/1.1 200 OK\r\ncontent-le", b"HTTP/1.1 100 Continue\r\n\r\n", b"H", b"\r\n"],
+    ids=["an answer", "half a head", "an interim answer", "one letter", "an empty line"],
+)
+async def test_a_connection_on_which_the_server_spoke_unasked_is_not_taken_again(said: bytes, turns: int) -> None:
+    """What it said there is no answer to the next request."""
+    kept: list[asyncio.StreamWriter] = []
+    async with loopback(keeps(kept)) as server:
         outbound = Outbound(LOOPBACK)
         await outbound.request("POST", server.url(), limit=10)
-        kept[0].write(answer(200, b"[1]", {}))
+        kept[0].write(said)
         await kept[0].drain()
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -82,6 +100,17 @@ async def test_a_connection_on_which_the_server_spoke_unasked_is_not_taken_again
         await outbound.aclose()
     assert again.body == b"{}"
     assert server.accepts == 2
+
+
+@pytest.mark.parametrize("said", [answer(200, b"", {}), b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["answers", "interim"])
+async def test_an_idle_connection_is_not_read_without_end(said: bytes) -> None:
+    kept: list[asyncio.StreamWriter] = []
+    async with loopback(keeps(kept)) as server:
+        outbound = Outbound(LOOPBACK)
+        await outbound.request("POST", server.url(), limit=10)
+        with pytest.raises(ConnectionError):
+            await floods(kept[0], said)
+        await outbound.aclose()
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])

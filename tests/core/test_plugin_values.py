@@ -36,6 +36,10 @@ def scaled(calls: Calls, binding: Binding, score: Score = SCORE) -> Score | With
     return calls.scale_score(score, ITEM, binding)
 
 
+def normalised(member: dict[str, Any]) -> object:
+    return Calls(load("good", "policy")).member_normaliser(binding("good", "good", "policy"))(member)
+
+
 def test_a_score_passes_the_policy_first_and_the_dialect_last() -> None:
     """9 / 2 = 4.5, and only then whole points: 4. The other way round it would be 4.5."""
     answer = scaled(Calls(load("good", "policy")), binding("good", "good", "policy"))
@@ -56,13 +60,13 @@ def test_another_lms_s_plugin_is_not_asked() -> None:
 
 
 def test_a_member_passes_the_dialect_first_and_keeps_who_they_are() -> None:
-    answer = Calls(load("good", "policy")).normalise_member(MEMBER, binding("good", "good", "policy"))
+    answer = normalised(MEMBER)
     assert answer == MEMBER | {"name": "<Ada Byron>"}
     assert MEMBER["name"] == "ada byron"
 
 
 def test_a_member_can_be_left_out() -> None:
-    answer = Calls(load("good", "policy")).normalise_member(MEMBER | {"robot": True}, binding("good", "good", "policy"))
+    answer = normalised(MEMBER | {"robot": True})
     assert answer == LeftOut("robots are no members")
 
 
@@ -93,7 +97,7 @@ def test_a_plugin_that_fails_at_classifying_leaves_it_to_the_specs() -> None:
     "call",
     [
         lambda calls, where: calls.scale_score(SCORE, ITEM, where),
-        lambda calls, where: calls.normalise_member(MEMBER, where),
+        lambda calls, where: calls.member_normaliser(where)(MEMBER),
         lambda calls, where: calls.lint_content_item(LINK, LAUNCH, where),
     ],
     ids=["scale_score", "normalise_member", "lint_content_item"],

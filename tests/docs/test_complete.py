@@ -43,6 +43,23 @@ def test_every_code_that_a_guide_names_is_one_of_the_api() -> None:
                 assert f"| {status} | {code} |" in listed, (name, code)
 
 
+def test_what_an_error_says_is_read_from_the_code() -> None:
+    """Constants as their values; what is known only when it happens as a mark."""
+    told = api.errors()
+    for row in (
+        "| 413 | `body_too_large` | A body has at most 262,144 bytes. |",
+        "| 422 | `idempotency_key_invalid` | An Idempotency-Key has at most 200 printable ASCII characters. |",
+        "| 403 | `scope_missing` | This key lacks the scope …. |",
+        "| 404 | `delivery_unknown` | There is no such delivery. |",
+        "| 422 | `content_item_url` | items.…: … must be an absolute https URL. |",
+    ):
+        assert row in told
+    assert re.findall(r"`(\w+)` \| The answer says it\.", told) == [
+        "content_item_unacceptable",
+        "target_not_registered",
+    ]
+
+
 def test_every_setting_is_documented() -> None:
     documented = set(code_spans(page("settings.md")))
     assert {f"LTIHOST_{name.upper()}" for name in Settings.model_fields} <= documented

@@ -35,7 +35,8 @@ Reply = tuple[int, Any]
 
 @dataclass
 class Gradebook:
-    """`items` by number, `results` by item number; `page` items a page. `ledger` lists what was done, in order.
+    """`items` by number, `results` by item number, `scores` by item number and person; `page` items a page. `ledger`
+    lists what was done, in order.
 
     `faults` are taken one per request that fits (method, part of the path): a status, or a word: "lose" does it and
     breaks the connection, "reset" breaks the connection first.
@@ -44,6 +45,7 @@ class Gradebook:
     server: Server
     items: dict[int, dict[str, Any]] = field(default_factory=dict)
     results: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    scores: dict[int, dict[str, float]] = field(default_factory=dict)
     ledger: list[str] = field(default_factory=list)
     faults: list[tuple[str, str, int | str]] = field(default_factory=list)
     page: int = 100
@@ -65,7 +67,7 @@ class Gradebook:
         return self.items[number]
 
     def creations(self) -> int:
-        return sum(line.startswith("POST") for line in self.ledger)
+        return self.ledger.count("POST")
 
     async def serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
         if urlsplit(request.path).path == "/token":
@@ -107,6 +109,10 @@ class Gradebook:
             return 404, {}, {}
         if steps[-1] == "results":
             return 200, self.results.get(number, []), {}
+        if steps[-1] == "scores":
+            score = json.loads(request.body)
+            self.scores.setdefault(number, {})[score["userId"]] = score["scoreGiven"]
+            return 200, None, {}
         return self._item(request, number)
 
     def _container(self, request: Request, query: dict[str, list[str]]) -> tuple[int, Any, dict[str, str]]:

@@ -150,11 +150,14 @@ async def test_each_operation_is_known_here(door: Door) -> None:
 
 
 async def test_no_key_opens_nothing(door: Door) -> None:
-    """S-74, S-75."""
+    """S-74, S-75; S-33: nor does a token that is good for a launch."""
+    flow = await door.rig.login()
+    id_token = door.rig.token(flow)
     for operation in door.operations:
-        for key in (None, "ltih_live_aaaaaaaaaaaaaaaa_" + "b" * 43 + "_00000000", "nonsense"):
+        for key in (None, "ltih_live_aaaaaaaaaaaaaaaa_" + "b" * 43 + "_00000000", "nonsense", id_token):
             answer = await door.call(operation, key)
             assert (answer.status_code, answer.json()["code"]) == (401, "key_invalid"), operation
+    assert (await door.rig.post(flow, id_token)).status_code == 303
 
 
 async def test_a_key_that_another_process_revoked_opens_nothing_five_seconds_later(rig: Rig) -> None:

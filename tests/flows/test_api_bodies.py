@@ -66,6 +66,20 @@ async def test_the_key_comes_before_the_body(rig: Rig, body: bytes, media_type: 
     assert told(await post(rig, body, key=None, media_type=media_type))[:2] == (401, "key_invalid")
 
 
+@pytest.mark.parametrize(
+    ("body", "media_type", "status"),
+    [(GOOD, "application/json", 410), (b"{", "application/json", 422), (GOOD, "text/plain", 415)],
+    ids=["read", "no JSON", "of another type"],
+)
+async def test_every_request_of_a_key_counts(settings: Settings, body: bytes, media_type: str, status: int) -> None:
+    rig = Rig(settings.model_copy(update={"api_rate_per_minute": 2}))
+    await rig.start()
+    answers = [await post(rig, body, key=rig.api_key, media_type=media_type) for _ in range(3)]
+    await rig.stop()
+    assert [answer.status_code for answer in answers] == [status, status, 429]
+    assert told(answers[2])[1] == "rate_exceeded"
+
+
 async def test_a_body_that_is_too_large_is_a_problem(rig: Rig) -> None:
     """Also one whose length is not said before it comes."""
 
@@ -80,6 +94,16 @@ async def test_a_body_that_is_too_large_is_a_problem(rig: Rig) -> None:
         assert told(answer) == (413, "body_too_large", "A body has at most 262,144 bytes.")
     elsewhere = await rig.http.post("/lti/launch", content=b" " * (MAX_BODY + 1))
     assert (elsewhere.status_code, elsewhere.text) == (413, "The request is too large.")
+
+
+def test_bounds_are_described_as_they_are_checked() -> None:
+    """Of a score, nothing may be reached, but not of nothing."""
+    members = openapi()["components"]["schemas"]["ScoreBody"]["properties"]
+    numbers = {name: members[name]["anyOf"][0] for name in ("given", "maximum")}
+    assert numbers == {
+        "given": {"type": "number", "minimum": 0},
+        "maximum": {"type": "number", "exclusiveMinimum": 0},
+    }
 
 
 def test_every_operation_describes_its_problems() -> None:

@@ -43,6 +43,19 @@ async def test_the_log_says_what_went_to_the_platform(picker: Picker) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["link", "file", "image"])
+async def test_the_log_gives_nobody_a_signed_url(picker: Picker, kind: str) -> None:
+    """S-85: what follows the path may be all that a stranger needs to read it."""
+    url = "https://files.example/essay.pdf"
+    link = await picker.begin(accept_media_types="*/*")
+    with capture_logs() as logs:
+        claims = await picker.returned(link, {"type": kind, "url": f"{url}?signature=s3cret#page"})
+    assert claims[DL + "content_items"][0]["url"] == f"{url}?signature=s3cret#page"
+    [line] = [line for line in logs if line["event"] == "deep_link.returned"]
+    assert line["items"] == [{"type": kind, "url": url}]
+    assert "s3cret" not in repr(logs)
+
+
 async def test_where_only_html_is_taken_html_is(picker: Picker) -> None:
     """DL-10, the other side of it."""
     link = await picker.begin(accept_types=["html"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlencode
 
 import pytest
 
@@ -26,6 +27,23 @@ async def test_another_login_s_cookie_does_not_help(rig: Rig) -> None:
     (name,), (value,) = attacker.cookies.keys(), victim.cookies.values()
     victim.cookies[name] = value
     assert await rig.refused(await rig.post(flow, rig.token(flow), victim)) == "browser_binding"
+
+
+async def test_a_cookie_chosen_beforehand_is_worth_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S-58: even one of the very name that the login will take."""
+    monkeypatch.setattr("ltihost.flows.launch.login.token_hex", lambda _: "0badcafe")
+    chosen = {"__Host-lti-0badcafe": f"{int(rig.clock())}.{'c' * 43}", "__Host-lti-seen": "chosen"}
+    planted, victim = Browser(), Browser()
+    planted.cookies, victim.cookies = dict(chosen), dict(chosen)
+    flow = await rig.login(victim)
+    token = rig.token(flow)
+    assert victim.cookies["__Host-lti-0badcafe"] != chosen["__Host-lti-0badcafe"]
+    assert "c" * 43 not in victim.cookies["__Host-lti-0badcafe"]
+    assert await rig.refused(await rig.post(flow, token, planted)) == "browser_binding"
+    probe = await rig.http.get("/lti/login/probe?flow=0badcafe", headers=victim.header)
+    victim.keep(probe)
+    assert victim.cookies["__Host-lti-seen"] == "1"
+    assert (await rig.post(flow, token, victim)).status_code == 303
 
 
 async def test_a_launch_is_completed_once(rig: Rig) -> None:
@@ -108,9 +126,11 @@ async def test_a_state_is_good_for_ten_minutes(rig: Rig) -> None:
     assert await rig.refused(await rig.post(flow, rig.token(flow))) == "state_expired"
 
 
-async def test_two_states_in_one_form(rig: Rig) -> None:
+@pytest.mark.parametrize("name", ["state", "id_token"])
+async def test_a_field_twice_in_one_form(rig: Rig, name: str) -> None:
     flow = await rig.login()
-    body = f"state={flow.state}&state={flow.state}&id_token={rig.token(flow)}"
+    fields = {"state": flow.state, "id_token": rig.token(flow)}
+    body = urlencode([*fields.items(), (name, fields[name])])
     headers = rig.browser.header | {"content-type": "application/x-www-form-urlencoded"}
     assert await rig.refused(await rig.http.post("/lti/launch", content=body, headers=headers)) == "duplicate_parameter"
 
@@ -210,12 +230,28 @@ async def test_the_transaction_itself_looks_again(rig: Rig, code: str) -> None:
     assert await rig.refused(await rig.post(flow, rig.token(flow))) == code
 
 
-@pytest.mark.parametrize("code", [code for code in SWITCHES if code != "plugin_disabled"])
+#: A plugin that is disabled lets nobody in; whoever is in stays.
+ENDING = [code for code in SWITCHES if code != "plugin_disabled"]
+
+
+@pytest.mark.parametrize("code", ENDING)
 async def test_a_code_is_worth_nothing_once_something_is_off(rig: Rig, code: str) -> None:
     rig.user_id = (await rig.exchange(await rig.launch()))["user"]["id"]
     one_time = code_in(await rig.launch())
     await SWITCHES[code](rig)
     assert (await rig.redeem(one_time)).status_code == 410
+
+
+@pytest.mark.parametrize("code", ENDING)
+async def test_a_session_ends_with_what_it_rests_on(rig: Rig, code: str) -> None:
+    """S-15."""
+    launch = await rig.exchange(await rig.launch())
+    rig.user_id = launch["user"]["id"]
+    path, bearer = f"/api/v1/sessions/{launch['session']['id']}", {"authorization": f"Bearer {rig.api_key}"}
+    assert (await rig.http.get(path, headers=bearer)).status_code == 200
+    await SWITCHES[code](rig)
+    gone = await rig.http.get(path, headers=bearer)
+    assert (gone.status_code, gone.json()["code"]) == (404, "session_unknown")
 
 
 async def test_a_token_of_another_client_of_the_same_issuer_is_a_mix_up(rig: Rig) -> None:

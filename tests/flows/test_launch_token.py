@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from ltihost.store import tables
 from tests.flows.platform import CLIENT, Key, b64, put
-from tests.flows.rig import KEY, OTHER_KEY, Rig
+from tests.flows.rig import KEY, OTHER_KEY, Browser, Rig
 
 SMALL = Key("small", 1024)
 
@@ -72,6 +74,22 @@ async def test_a_new_key_is_fetched_once(rig: Rig) -> None:
     for _ in range(3):
         flow = await rig.login()
         assert (await rig.post(flow, rig.token(flow, key=OTHER_KEY))).status_code == 303
+    assert len(rig.keys.paths) == 2
+
+
+async def test_a_platform_changes_its_key_while_twenty_people_launch(rig: Rig) -> None:
+    """R-19: every other token is signed with the new key; nobody is refused, and the set is fetched once more."""
+    assert (await rig.launch()).status_code == 303
+    rig.keys.keys.append(OTHER_KEY.jwk())
+
+    async def launch(number: int) -> int:
+        browser = Browser()
+        flow = await rig.login(browser)
+        token = rig.token(flow, put(sub=f"person-{number}"), key=(KEY, OTHER_KEY)[number % 2])
+        return (await rig.post(flow, token, browser)).status_code
+
+    assert await asyncio.gather(*map(launch, range(20))) == [303] * 20
+    assert await rig.count(tables.User) == 21
     assert len(rig.keys.paths) == 2
 
 

@@ -341,8 +341,8 @@ async def test_a_roster_that_is_gone_is_no_fault_of_the_job(course: Course) -> N
         await roster.wish(course.rig.host, course.rig.tenant.id, course.context_id)
 
 
-async def test_a_roster_of_five_thousand_and_a_long_one(course: Course, platform: Platform) -> None:
-    """In slices; a second reading changes nothing. Torture reads a hundred thousand."""
+async def test_a_long_roster_is_stored_in_slices(course: Course, platform: Platform) -> None:
+    """A second reading changes nothing. Torture reads five thousand, and a hundred thousand."""
     platform.members = [person(f"s{number}", name=f"Student {number}") for number in range(2_500)]
     platform.size = 500
     first, again = await course.sync(), await course.sync()

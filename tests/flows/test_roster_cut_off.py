@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ltihost.errors import Busy
+from ltihost.errors import Busy, NotFound
+from ltihost.plugins.calls import Calls
 from ltihost.store import rosters
 from ltihost.store.service_tables import RosterRun
 from tests.core.support_loopback import hangs
@@ -59,6 +60,63 @@ async def test_a_run_that_was_cut_off_does_not_stay_running(course: Course, plat
     assert await runs(course) == [("applied", None), ("failed", "cut_off")]
     platform.server.handler = answers
     assert (await course.sync()).state == "applied"
+
+
+async def test_a_run_that_was_applied_stays_so_when_the_telling_is_cut_off(
+    course: Course, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling = asyncio.Event()
+
+    async def never(*_: Any) -> None:
+        telling.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Calls, "roster_changed", never)
+    platform.members = [person("s1")]
+    syncing = asyncio.create_task(course.sync())
+    await asyncio.wait_for(telling.wait(), 5)
+    syncing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await syncing
+    assert await runs(course) == [("applied", None)]
+    assert (await course.run(rosters.roster, course.context_id)).stale_since is None
+
+
+async def test_a_run_that_is_cut_off_in_its_last_transaction_says_what_became_of_it(
+    course: Course, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that stores goes on to its commit, whoever waits for it."""
+    loop, finish = asyncio.get_running_loop(), rosters.finish
+
+    def cut_off(*arguments: Any, **more: Any) -> Any:
+        change = finish(*arguments, **more)
+        loop.call_soon_threadsafe(syncing.cancel)
+        return change
+
+    monkeypatch.setattr(rosters, "finish", cut_off)
+    platform.members = [person("s1")]
+    syncing = asyncio.create_task(course.sync())
+    with pytest.raises(asyncio.CancelledError):
+        await syncing
+    stored = "s1" in {user.subject for user in (await course.users()).values()}
+    assert await runs(course) == [("applied", None) if stored else ("failed", "cut_off")]
+
+
+async def test_whoever_cuts_a_run_off_hears_of_that_and_of_nothing_else(
+    course: Course, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tenant may be gone by then, with its runs."""
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise NotFound("run_unknown", "There is no such roster run.")
+
+    monkeypatch.setattr(rosters, "stop", gone)
+    platform.server.handler = hangs
+    syncing = asyncio.create_task(course.sync())
+    await asyncio.wait_for(platform.server.asked.wait(), 5)
+    syncing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await syncing
 
 
 async def runs(course: Course) -> list[tuple[str, str | None]]:

@@ -148,7 +148,7 @@ class Reader:
         return self._calls.scale_score(score, column, binding(self.key))
 
     def member(self, row: Mapping[str, Any]) -> Mapping[str, Any] | LeftOut:
-        return self._calls.normalise_member(row, binding(self.key))
+        return self._calls.member_normaliser(binding(self.key))(row)
 
     def listed(self, row: Mapping[str, Any]) -> Member | LeftOut:
         """The row as core reads it."""

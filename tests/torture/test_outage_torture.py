@@ -43,7 +43,7 @@ async def test_fifty_thousand_wait_and_the_platform_takes_ten_a_second(settings:
 @pytest.mark.postgres
 async def test_twenty_restarts_of_the_database_lose_nothing(own_server: OwnServer) -> None:
     """R-29."""
-    await restart_database(own_server, restarts=20, posts=2_000)
+    await restart_database(own_server, restarts=20, posts=100)
 
 
 async def test_eight_tasks_count_to_four_hundred(sqlite_settings: Settings) -> None:

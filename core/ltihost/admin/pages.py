@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from ltihost.pages import asset_url
+from ltihost.pages import page_templates
 
 #: Never framed, no inline script or style, and the address (which may hold an invitation) goes to nobody else.
 HEADERS = {
@@ -28,11 +27,7 @@ class AdminPages:
     """Renders the templates in `templates/admin`."""
 
     def __init__(self) -> None:
-        self._templates = Environment(
-            loader=PackageLoader("ltihost"), autoescape=True, undefined=StrictUndefined, extensions=["jinja2.ext.i18n"]
-        )
-        self._templates.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-        self._templates.globals["asset"] = asset_url
+        self._templates = page_templates()
 
     def page(self, name: str, *, status: int = 200, **values: Any) -> Response:
         """The page of this name."""

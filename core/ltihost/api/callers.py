@@ -54,19 +54,24 @@ class Callers:
         self._rows: dict[tuple[str, str, str], int] = {}
 
     async def identify(self, request: Request) -> None:
-        """Keep the caller's key as the request's `state.key`. Raises ApiError 401 for none that is valid."""
+        """Keep the caller's key as the request's `state.key`, and count the request, whatever becomes of it.
+
+        Raises ApiError 401 for no key that is valid, 429 for one that calls too often.
+        """
         credentials = await _bearer(request)
         request.state.key = await self._key(credentials.credentials if credentials else "")
+        self._count(request.state.key, "calls")
 
     def requires(self, scope: str, *, pace: Pace = "calls") -> Caller:
-        """A dependency: the key of the caller, which must hold `scope`. Lists are read at the pace of `lists`."""
+        """A dependency: the key of the caller, which must hold `scope`. Lists are calls that have a pace of their own."""
         bearer = Security(_bearer, scopes=[scope])  # for the OpenAPI document
 
         async def caller(request: Request, _: HTTPAuthorizationCredentials | None = bearer) -> ApiKey:
             key: ApiKey = request.state.key
             if scope not in key.scopes:
                 raise ApiError(403, "scope_missing", f"This key lacks the scope {scope}.")
-            self._count(key, pace)
+            if pace == "lists":
+                self._count(key, pace)
             return key
 
         return caller

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from ltihost.asgi import id_of_request
 from ltihost.bindings import NotBound
 from ltihost.errors import (
     Busy,
@@ -119,4 +120,4 @@ async def _http_error(_: Request, error: Any) -> Response:
 
 async def _unexpected(_: Request, error: Any) -> Response:
     log.error("api.failed", error=type(error).__name__, exc_info=error)
-    return problem(500, "unexpected", "Something failed on the host. The request id names it in the log.")
+    return problem(500, "unexpected", f"Something failed on the host. In its log the request is {id_of_request()}.")

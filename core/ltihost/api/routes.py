@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ltihost.api.problems import MEDIA_TYPE, ApiError
 
-#: Finds out whose request it is and keeps it for the route. Raises ApiError.
+#: Finds out whose request it is, keeps that for the route, and counts it. Raises ApiError.
 Identify = Callable[[Request], Awaitable[None]]
 
 

@@ -240,10 +240,13 @@ def _key_json(key: ApiKey, names: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _check_schemes(*urls: str | None) -> None:
-    """Launch codes travel in these URLs, so plain http serves only on this machine and in permitted networks."""
+    """Launch codes travel in these URLs, so plain http serves only on this machine and in permitted networks.
+
+    Raises Invalid.
+    """
     networks = load_settings().allow_networks
     for url in filter(None, urls):
-        parts = urlsplit(url)
+        parts = urlsplit(checks.url(url))
         host = parts.hostname or ""
         if parts.scheme == "http" and host not in LOCAL_HOSTS and not _lies_inside(host, networks):
             said = (
@@ -253,13 +256,18 @@ def _check_schemes(*urls: str | None) -> None:
 
 
 def _lies_inside(host: str, networks: Sequence[Network]) -> bool:
-    """Whether every address of the host is in one of `networks`; a name that leads nowhere lies nowhere."""
+    """Whether every address of the host is in one of `networks`; a name that leads nowhere lies nowhere.
+
+    Raises Invalid for what cannot be a name: an empty label, or one of more than 63 characters.
+    """
     if not networks:
         return False
     try:
         found = {literal(str(place[4][0])) for place in socket.getaddrinfo(host, None)}
     except OSError:
         return False
+    except UnicodeError as error:
+        raise Invalid("url_invalid", f"{host[:80]!r} cannot be the name of a host.") from error
     return all(address is not None and is_inside(address, networks) for address in found)
 
 

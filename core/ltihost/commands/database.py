@@ -12,8 +12,9 @@ from ltihost.commands import operator, output
 from ltihost.commands.output import AsJson
 from ltihost.errors import LtihostError
 from ltihost.plugins.loader import load_plugins
+from ltihost.records import HOST
 from ltihost.settings import Settings, load_settings, unknown_variables
-from ltihost.store import migrations
+from ltihost.store import keys, migrations
 from ltihost.store.database import Database
 
 Finding = tuple[str, str, str, str | None]
@@ -37,7 +38,7 @@ def migrate(
 
 
 def check(as_json: AsJson = False) -> None:
-    """Whether the host can start: settings, plugins, database, schema, role, secret key."""
+    """Whether the host can start: settings, plugins, database, schema, role, secret key, stored key pairs."""
     findings = asyncio.run(_findings(load_settings()))
     if as_json:
         output.document([dict(zip(("step", "status", "detail", "fix"), item, strict=True)) for item in findings])
@@ -96,6 +97,25 @@ async def _database(settings: Settings) -> list[Finding]:
             except LtihostError as error:
                 return [*found, (step, "fail", str(error), fix)]
             found.append((step, "ok", holds, None))
+        return found + await _key_pairs(database)
     finally:
         await database.close()
-    return found
+
+
+async def _key_pairs(database: Database) -> list[Finding]:
+    """Every registration has its own, and one may have been sealed with a key that is not in the ring."""
+    try:
+        found = await database.run_host(keys.sealed_elsewhere)
+    except LtihostError as error:  # a host that only serves has no URL of the owner, and starts without
+        return [("key pairs", "warn", f"not looked at: {error}", None)]
+    return [_unopened(owner, kid) for owner, kid in found] or [("key pairs", "ok", "each one opens", None)]
+
+
+def _unopened(owner: str, kid: str) -> Finding:
+    whose = "the host" if owner == HOST else f"registration {owner}"
+    return (
+        "key pairs",
+        "fail",
+        f"key {kid} of {whose} does not open",
+        f"put the secret key that it was sealed with at the end of LTIHOST_SECRET_KEY, or: ltihost key revoke {kid}",
+    )

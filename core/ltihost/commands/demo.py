@@ -45,6 +45,8 @@ def demo(
     failed = sum(step.status == "failed" for step in steps)
     if as_json:
         output.document([asdict(step) for step in steps])
+    elif not steps:
+        output.say(("no step was played", "bold red"))
     else:
         output.say((f"{len(steps)} steps, {failed or 'none'} failed", "bold red" if failed else "bold green"))
     if failed or not steps:

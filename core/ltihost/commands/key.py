@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.orm import Session
 
 from ltihost.commands import output
-from ltihost.commands.operator import actor, operate
+from ltihost.commands.operator import actor, operate, with_database
 from ltihost.commands.output import AsJson
 from ltihost.records import HOST
 from ltihost.store import keys, registrations
@@ -22,7 +22,7 @@ RegistrationOption = Annotated[
 
 def list_(registration: RegistrationOption = None, as_json: AsJson = False) -> None:
     """List the keys, without their private halves."""
-    found = operate(_listed, registration)
+    found = with_database(lambda _, database: database.run_host(_listed, registration), any_secret_key=True)
     if as_json:
         output.document([_key_json(key) for key in found])
         return
@@ -48,10 +48,16 @@ def rotate(registration: RegistrationOption = None, as_json: AsJson = False) -> 
 
 
 def revoke(
-    kid: Annotated[str, typer.Argument(metavar="KID", help="As `key list` shows it.")], as_json: AsJson = False
+    kid: Annotated[str, typer.Argument(metavar="KID", help="As `key list` shows it.")],
+    secret_key_lost: Annotated[
+        bool, typer.Option("--secret-key-lost", help="Also when LTIHOST_SECRET_KEY does not open what is stored.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Drop a key at once, for one that leaked: it leaves the key set and another signs now."""
-    signing = operate(keys.revoke, kid, actor=actor())
+    signing = with_database(
+        lambda _, database: database.run_host(keys.revoke, kid, actor=actor()), any_secret_key=secret_key_lost
+    )
     if as_json:
         output.document({"revoked": kid, "signing": signing})
         return

@@ -33,20 +33,15 @@ TenantNeeded = Annotated[str, _TENANT]
 
 def operate(work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `work(session, …)` in one transaction across tenants. Raises what it raises, and ConfigurationError."""
-
-    async def once() -> T:
-        async with opened(load_settings()) as database:
-            return await database.run_host(work, *args, **kwargs)
-
-    return asyncio.run(once())
+    return with_database(lambda _, database: database.run_host(work, *args, **kwargs))
 
 
-def with_database(work: Callable[[Settings, Database], Awaitable[T]]) -> T:
-    """Run `work` with the settings and the open database."""
+def with_database(work: Callable[[Settings, Database], Awaitable[T]], *, any_secret_key: bool = False) -> T:
+    """Run `work` with the settings and the open database; see `opened`."""
 
     async def once() -> T:
         settings = load_settings()
-        async with opened(settings) as database:
+        async with opened(settings, any_secret_key=any_secret_key) as database:
             return await work(settings, database)
 
     return asyncio.run(once())
@@ -63,6 +58,7 @@ def with_host(work: Callable[[Host], Awaitable[T]]) -> T:
         host = Host.build(settings)
         await host.open()
         try:
+            await host.database.check_secrets()
             return await work(host)
         finally:
             await host.close()
@@ -71,12 +67,18 @@ def with_host(work: Callable[[Host], Awaitable[T]]) -> T:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """The database, ready and open. An empty SQLite database gets its tables first."""
+async def opened(settings: Settings, *, any_secret_key: bool = False) -> AsyncIterator[Database]:
+    """The database, ready and open. An empty SQLite database gets its tables first.
+
+    Raises ConfigurationError for a secret key that does not open what is stored: what a command sealed with it could not
+    be opened by any other process. `any_secret_key` leaves that out, for what must work when the former key is lost.
+    """
     await _prepare_sqlite(settings)
     database = Database(settings)
     await database.open()
     try:
+        if not any_secret_key:
+            await database.check_secrets()
         yield database
     finally:
         await database.close()
@@ -91,7 +93,6 @@ async def make_ready(settings: Settings) -> None:
         output.hint(f"every user of this machine can read the secret key in {path}; better: chmod 600")
     async with opened(settings) as database:
         await database.check_role()
-        await database.check_secrets()
 
 
 def actor() -> str:

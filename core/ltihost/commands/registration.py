@@ -23,7 +23,7 @@ from ltihost.records import HOST
 from ltihost.registration_check import Finding, check_registration
 from ltihost.registration_values import check_values, fill_endpoints, split_values
 from ltihost.settings import Settings, load_settings
-from ltihost.store import applications, registrations
+from ltihost.store import applications, platforms, registrations
 from ltihost.store.database import Database
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The registration, as `registration list` shows it.")]
@@ -133,7 +133,10 @@ def guide(registration: Id, as_json: AsJson = False) -> None:
 
 
 def check(registration: Id, as_json: AsJson = False) -> None:
-    """Go through what a launch will need, fetch the LMS's keys, and say what to mend."""
+    """Go through what a launch will need, fetch the LMS's keys, and say what to mend.
+
+    When nothing is left to mend, an LMS that refused the host and is left alone for that is sent scores again at once.
+    """
     findings = with_database(lambda settings, database: _findings(settings, database, registration))
     if as_json:
         output.document([{"step": f.step, "status": f.status, "detail": f.detail, "fix": f.fix} for f in findings])
@@ -203,9 +206,19 @@ async def _findings(settings: Settings, database: Database, registration_id: str
     outbound = Outbound(settings.allow_networks)
     try:
         known = [deployment for deployment in seen if deployment is not None]
-        return await check_registration(view.registration, known, plugin, outbound)
+        found = await check_registration(view.registration, known, plugin, outbound)
     finally:
         await outbound.aclose()
+    return [*found, *await _resumed(database, registration_id, found)]
+
+
+async def _resumed(database: Database, registration_id: str, found: Sequence[Finding]) -> list[Finding]:
+    """The LMS refused scores, or was down: one goes now and, when it is taken, the others."""
+    if any(finding.status == "fail" for finding in found):
+        return []
+    if not await database.run_host(platforms.resume, registration_id):
+        return []
+    return [Finding("scores", "ok", "were held back; they go again as far as the LMS takes them")]
 
 
 def _guide(view: View, settings: Settings, plugin: LoadedPlugin | None) -> Guide | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import typer
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.supervisors import Multiprocess
 
 from ltihost.commands import output
 from ltihost.commands.http_limits import BoundedHttpTools
 from ltihost.commands.operator import make_ready
+from ltihost.commands.stopping import Processes, Server, when_told_to_stop
 from ltihost.errors import Conflict
 from ltihost.logs import configure_logs
 from ltihost.settings import Settings, load_settings
@@ -57,9 +57,9 @@ def serve(
     config = uvicorn.Config("ltihost.commands.serve:build", factory=True, workers=workers, **options)
     if workers > 1:
         with _faults_file(settings):
-            Multiprocess(config, sockets=[listener]).run()
+            Processes(config, sockets=[listener]).run()
         return
-    server = uvicorn.Server(config)
+    server = Server(config)
     server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
@@ -76,7 +76,9 @@ def build() -> ASGIApp:
     from ltihost.app import build_app  # only a process that serves needs it
 
     configure_logs()
-    return build_app(load_settings())
+    app = build_app(load_settings())
+    when_told_to_stop(app.state.stopping.set)
+    return app
 
 
 @contextlib.contextmanager
@@ -130,10 +132,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def allow_open_files(wanted: int) -> None:
     """Raise this process's limit of open files as far as it may; many systems start with 1,024."""
-    if sys.platform != "win32":
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if soft != resource.RLIM_INFINITY and soft < possible:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < possible:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))

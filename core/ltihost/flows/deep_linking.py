@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ltihost.addresses import http_permitted
-from ltihost.bindings import NotBound
-from ltihost.errors import Gone, Invalid, NotFound, NotPermitted
+from ltihost.bindings import SEALED, NotBound, sealed
+from ltihost.errors import DecryptionError, Gone, Invalid, NotFound, NotPermitted
 from ltihost.host import Host
 from ltihost.launch_record import launch_record
 from ltihost.lti.claims import MAX_TEXT, MAX_TITLE, clean
@@ -49,10 +50,15 @@ log = structlog.get_logger()
 #: Who may put content into a context.
 AUTHORS = frozenset({"instructor", "teaching_assistant", "content_developer", "administrator"})
 _TOKEN = "dl1"
+_AFTER_PATH = re.compile("[?#]")
 
 _AGAIN = "Go back to your course and choose the content again."
 GONE = ("This page was used already", f"Your choice is sent to the learning platform once only. {_AGAIN}")
 EXPIRED = ("This page is too old", f"Too much time went by. {_AGAIN}")
+LATER = (
+    "Please try again later",
+    "Your choice is kept, but cannot be sent at the moment. Load this page again in a while.",
+)
 OFF = ("This tool is switched off here", "An administrator has switched the tool off for your organisation.")
 
 
@@ -145,7 +151,8 @@ class DeepLinkingFlow:
             return self.host.pages.message(registration, *words, status=410, frame_ancestors=ancestors)
         except NotBound as error:
             log.info("deep_link.not_bound", deep_link=link.id, code=error.code)
-            return self.host.pages.message(registration, *OFF, status=403, frame_ancestors=ancestors)
+            words, status = (LATER, 503) if error.code == SEALED else (OFF, 403)
+            return self.host.pages.message(registration, *words, status=status, frame_ancestors=ancestors)
 
     # --- The steps ----------------------------------------------------------------------------------------------
 
@@ -254,7 +261,10 @@ class DeepLinkingFlow:
         )
         assert registration.client_id is not None  # an active registration has them
         assert registration.issuer is not None
-        key = await self.host.own_keys.current(registration)
+        try:
+            key = await self.host.own_keys.current(registration)
+        except DecryptionError as error:
+            raise sealed() from error
         return key.sign(
             secured(
                 claims, client_id=registration.client_id, issuer=registration.issuer,
@@ -284,7 +294,11 @@ class DeepLinkingFlow:
 
 def _told(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Items as the log has them: what they are and where they lead, but not what is written in them."""
-    return [{name: item[name] for name in ("type", "title", "url") if name in item} for item in items]
+    told = [{name: item[name] for name in ("type", "title", "url") if name in item} for item in items]
+    for item in told:
+        if item["type"] != LTI_LINK and "url" in item:  # its query may let anybody in who reads the log
+            item["url"] = _AFTER_PATH.split(str(item["url"]), maxsplit=1)[0]
+    return told
 
 
 def _settings(launch: Launch) -> DeepLinking:

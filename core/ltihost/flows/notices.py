@@ -8,7 +8,7 @@
     `register_handlers` is the job that tells a platform our address. It is wished for when a launch names the service.
 
 Answers: 204 when a notice was good, whatever the others were; 400 when none was; 503 when the platform should come
-again, because the database or its own key set did not answer.
+again, because the database or its own key set did not answer, or a secret of ours does not open.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ltihost.bindings import NotBound
+from ltihost.bindings import SEALED, NotBound
 from ltihost.errors import Invalid, Refused, ServiceFailed
 from ltihost.host import Host
 from ltihost.log_cap import CappedLog
@@ -38,6 +38,8 @@ log = structlog.get_logger()
 MAX_BODY = 1_048_576
 BATCHES_PER_MINUTE = 300
 PATH = "/lti/notices/"
+#: Faults of which the notice is not the cause: it is good once they are mended.
+_PASSING = frozenset({"keys_unavailable", SEALED})
 
 _CALL = Call(
     "notice_handler", (SCOPE_NOTICE_HANDLERS,), limit=65_536, accept="application/json", media_type="application/json"
@@ -86,7 +88,7 @@ class NoticeFlow:
                 good.setdefault(notice.deployment_id, (binding, []))[1].append(notice)
             except (Refused, NotBound) as error:
                 self.refusals.info(registration=registration.id, refusal=error.code)
-                later = later or error.code == "keys_unavailable"
+                later = later or error.code in _PASSING
         return list(good.values()), later
 
     async def _verify(self, token: str, registration: Registration) -> tuple[Binding, Notice]:

@@ -36,6 +36,7 @@ from ltihost.role_rules import apply_role_rules
 from ltihost.service_records import GiveUp, LeftOut, Member, RetryLater, RosterChange, RosterPage
 from ltihost.store import jobs, roster_queries, rosters, tenants
 from ltihost.store.jobs import Done, Job, Later, Verdict
+from ltihost.store.roster_people import Listed, Sync
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -76,7 +77,7 @@ class Synced:
 class _Reading:
     """The rows read so far, by person; what was left out is only counted."""
 
-    members: dict[str, rosters.Listed]
+    members: dict[str, Listed]
     pages: int = 0
     left_out: int = 0
 
@@ -102,7 +103,7 @@ class _Rows:
         normalised = self._normalise(row)
         return normalised if isinstance(normalised, LeftOut) else read_member(normalised, self._standing)
 
-    def listed(self, row: Mapping[str, Any]) -> rosters.Listed | None:
+    def listed(self, row: Mapping[str, Any]) -> Listed | None:
         """The row as the store takes it; None for who is no member (any more) or cannot be known by a key."""
         member = self.member(row)
         if isinstance(member, LeftOut) or not member.active:
@@ -110,7 +111,7 @@ class _Rows:
         key = self.adapter.member_key(member.subject)
         if key is None:
             return None
-        return rosters.Listed(key, member, *self._earned(member.roles))
+        return Listed(key, member, *self._earned(member.roles))
 
 
 class RosterFlow:
@@ -122,8 +123,8 @@ class RosterFlow:
     async def sync(self, tenant_id: str, context_id: str, *, lift_brake: bool = False) -> Synced:
         """Sync one context. A run that the brake holds, or that finds nobody, changes nothing and says so.
 
-        Raises NotFound, Conflict (`roster_unavailable`, `roster_sync_running`), NotBound, PluginFailed and ServiceFailed;
-        nothing is changed then either, and the roster counts as stale.
+        Raises NotFound, Conflict (`roster_unavailable`, `roster_sync_running`, `roster_superseded`), NotBound, PluginFailed
+        and ServiceFailed; nothing is changed then either, and the roster counts as stale.
         """
         sync = await self.host.database.run(tenant_id, rosters.begin, context_id, self.host.clock())
         try:
@@ -131,7 +132,7 @@ class RosterFlow:
             reading = await self._read(sync, binding)
             return await self._settle(sync, binding, reading, lift_brake=lift_brake)
         except asyncio.CancelledError:
-            with suppress(Busy):
+            with suppress(LtihostError):
                 await self._stop(sync, "failed", "cut_off", "It took too long, or the process was told to stop.")
             raise
         except LtihostError as error:
@@ -160,7 +161,7 @@ class RosterFlow:
             raise ServiceFailed(RetryLater("timeout"), "The LMS took too long to list the link's members.") from None
         return list(found.values())
 
-    async def _read(self, sync: rosters.Sync, binding: Binding) -> _Reading:
+    async def _read(self, sync: Sync, binding: Binding) -> _Reading:
         """Steps 3 and 4. Raises ServiceFailed and PluginFailed."""
         rows = _Rows(self.host, binding)
         reading = _Reading({})
@@ -176,7 +177,7 @@ class RosterFlow:
                     await asyncio.sleep(0)
         return reading
 
-    async def _settle(self, sync: rosters.Sync, binding: Binding, reading: _Reading, *, lift_brake: bool) -> Synced:
+    async def _settle(self, sync: Sync, binding: Binding, reading: _Reading, *, lift_brake: bool) -> Synced:
         """Steps 5 to 7."""
         leaving, listed = await self.host.database.run(
             sync.tenant_id, rosters.would_leave, sync, reading.members.keys()
@@ -201,9 +202,7 @@ class RosterFlow:
             await self.host.calls.roster_changed(change, binding)
         return Synced(sync.run_id, "applied", reading.pages, len(reading.members), reading.left_out, change)
 
-    async def _apply(
-        self, sync: rosters.Sync, binding: Binding, reading: _Reading, leaving: Sequence[str]
-    ) -> RosterChange:
+    async def _apply(self, sync: Sync, binding: Binding, reading: _Reading, leaving: Sequence[str]) -> RosterChange:
         """Step 6. The last slice and the removals are one transaction, so that a short list is one altogether."""
         members = tuple(reading.members.values())
         slices = list(_parts(members, AT_ONCE))
@@ -225,7 +224,7 @@ class RosterFlow:
             now=self.host.clock(),
         )  # fmt: skip
 
-    async def _fail(self, sync: rosters.Sync, error: LtihostError) -> None:
+    async def _fail(self, sync: Sync, error: LtihostError) -> None:
         """Nobody can read this roster before the run has ended, so it ends as soon as the database takes it."""
         until = time.monotonic() + BUSY_SECONDS
         while True:
@@ -237,7 +236,7 @@ class RosterFlow:
             await asyncio.sleep(spread(1.0))
 
     async def _stop(
-        self, sync: rosters.Sync, state: str, code: str, note: str, *, pages: int = 0, total: int = 0, removed: int = 0
+        self, sync: Sync, state: str, code: str, note: str, *, pages: int = 0, total: int = 0, removed: int = 0
     ) -> None:
         await self.host.database.run(
             sync.tenant_id, rosters.stop, sync, state, code, note, self.host.clock(),
@@ -245,7 +244,7 @@ class RosterFlow:
         )  # fmt: skip
 
 
-def _check_context(page: RosterPage, sync: rosters.Sync) -> None:
+def _check_context(page: RosterPage, sync: Sync) -> None:
     """A list of another context's people must not become this one's. NRPS 2.0, `context`."""
     if page.context_lms_id is not None and page.context_lms_id != sync.context_lms_id:
         raise ServiceFailed(
@@ -287,7 +286,7 @@ async def do(host: Host, job: Job) -> Verdict:
     except Conflict as error:
         if error.code == "roster_sync_running":
             return Later(host.clock() + RUNNING_SECONDS, error.code, counted=False)
-        return Done()  # the LMS offers no roster any more; its next launch says so if it does
+        return Done()  # another sync did it; or the LMS offers no roster any more, and a launch says so once it does
     except ServiceFailed as error:
         if error.code != "roster_off":
             raise

@@ -38,6 +38,12 @@ def score_body(subject: str, score: Score, at: int) -> dict[str, Any]:
     return {member: value for member, value in members.items() if value is not None} | dict(score.extensions)
 
 
+def is_web_page(body: bytes) -> bool:
+    """Whether a page for people came instead of the gradebook's answer: of a proxy, a sign-in or a maintenance, which all like
+    to say 200. By the body, since there are platforms that call every answer `text/html`."""
+    return body[:1_000].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+
+
 def is_valid(score: Score) -> bool:
     """Whether it may be sent: platforms make 0 of a negative score and do not scale by a maximum of 0, in silence."""
     return score.given is None or (

@@ -88,12 +88,11 @@ class Calls:
             current = answer or current
         return current
 
-    def normalise_member(self, member: Mapping[str, Any], binding: Binding) -> Mapping[str, Any] | LeftOut:
-        """The roster row as NRPS means it. Raises PluginFailed when a plugin fails."""
-        return self.member_normaliser(binding)(member)
-
     def member_normaliser(self, binding: Binding) -> Callable[[Mapping[str, Any]], Mapping[str, Any] | LeftOut]:
-        """`normalise_member` for many rows: who is to be asked is found out once."""
+        """What makes a roster's row what NRPS means; it raises PluginFailed when a plugin fails.
+
+        For many rows: who is to be asked is found out once.
+        """
         asked = list(self._for_binding("normalise_member", binding))
 
         def normalise(member: Mapping[str, Any]) -> Mapping[str, Any] | LeftOut:

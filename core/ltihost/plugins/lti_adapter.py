@@ -135,9 +135,10 @@ class LtiAdapter(SpeaksLti, KeepsGradebook, SendsScores, ReadsRoster, PicksConte
         wanted: dict[str, str | None] = {"resource_id": resource_id, "tag": tag, "resource_link": resource_link}
         url = line_items.line_items_url(container, **wanted)
         found: list[LineItem] = []
-        async for _, answer in self.client.pages(url, call, self.next_page):
-            read = (line_items.read_line_item(value) for value in _rows(answer))
-            found += (item for item in read if item is not None and line_items.fits(item, **wanted))
+        async with aclosing(self.client.pages(url, call, self.next_page)) as pages:
+            async for _, answer in pages:
+                read = (line_items.read_line_item(value) for value in _rows(answer))
+                found += (item for item in read if item is not None and line_items.fits(item, **wanted))
         return tuple(found)
 
     async def read_line_item(self, urls: ServiceUrls, line_item: LineItem) -> LineItem:
@@ -188,12 +189,17 @@ class LtiAdapter(SpeaksLti, KeepsGradebook, SendsScores, ReadsRoster, PicksConte
                 also=urls.ags_scopes, media_type=scores.MEDIA_TYPE,
             )  # fmt: skip
             content = write_body(self.score_body(line_item, subject, score, at))
-            await self.client.send("POST", scores.scores_url(_url(line_item)), call, content)
+            answer = await self.client.send("POST", scores.scores_url(_url(line_item)), call, content)
         except ServiceFailed as failed:
-            # A 2xx whose body broke off, or never ended, took the score all the same; one from the token endpoint took none.
-            taken = failed.status is not None and 200 <= failed.status < 300 and not self.client.lacks_token
-            return Delivered() if taken else failed.outcome
-        return Delivered()
+            return Delivered() if self._took_score(failed) else failed.outcome
+        return RetryLater("web_page") if scores.is_web_page(answer.body) else Delivered()
+
+    def _took_score(self, failed: ServiceFailed) -> bool:
+        """Whether it did all the same: a 2xx whose body broke off, or never ended. Not one of the token endpoint, nor one
+        with a body larger than any answer to a score, which may be a page of somebody in between."""
+        if failed.status is None or self.client.lacks_token:
+            return False
+        return 200 <= failed.status < 300 and failed.code != "too_large"
 
     async def results(
         self, urls: ServiceUrls, line_item: LineItem, *, subject: str | None = None
@@ -206,8 +212,9 @@ class LtiAdapter(SpeaksLti, KeepsGradebook, SendsScores, ReadsRoster, PicksConte
         asked = subject if self.sends_user_id_filter else None
         url = results.results_url(_url(line_item), subject=asked, limit=self.result_limit)
         found: list[Result] = []
-        async for _, answer in self.client.pages(url, call, self.next_page):
-            found += (row for value in _rows(answer) if (row := results.read_result(value)) is not None)
+        async with aclosing(self.client.pages(url, call, self.next_page)) as pages:
+            async for _, answer in pages:
+                found += (row for value in _rows(answer) if (row := results.read_result(value)) is not None)
         return results.newest_of_each(row for row in found if subject is None or self.match_result(row, subject))
 
     # --- Rosters ----------------------------------------------------------------------------------------------

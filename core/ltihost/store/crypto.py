@@ -61,14 +61,13 @@ class SecretBox:
         mark = sealed[len(_FORMAT) : len(_FORMAT) + _FINGERPRINT_BYTES]
         cipher = self._ring.get(mark)
         if sealed[: len(_FORMAT)] != _FORMAT or cipher is None:
-            raise DecryptionError("secret_key_unknown", f"No key of the ring opens the secret in {place.table}.")
+            raise _unreadable(place, "secret_key_unknown", f"No key of the ring opens the secret in {place.table}.")
         nonce = sealed[_HEADER_BYTES - _NONCE_BYTES : _HEADER_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_HEADER_BYTES:], place.binding)
         except (InvalidTag, ValueError):  # ValueError: it was cut short
-            raise DecryptionError(
-                "secret_altered", f"The secret in {place.table} was altered or belongs to another row."
-            ) from None
+            text = f"The secret in {place.table} was altered or belongs to another row."
+            raise _unreadable(place, "secret_altered", text) from None
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, from the first key of the ring: the one that signs."""
@@ -77,6 +76,10 @@ class SecretBox:
     def derive_all(self, purpose: str) -> tuple[bytes, ...]:
         """The keys for one purpose from the whole ring, newest first: what was signed with any of them counts."""
         return tuple(_derive(secret, purpose) for secret in self._secrets)
+
+
+def _unreadable(place: Place, code: str, message: str) -> DecryptionError:
+    return DecryptionError(code, message, tenant_id=place.tenant_id, where=f"{place.table}/{place.row_id}")
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

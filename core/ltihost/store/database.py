@@ -14,6 +14,7 @@ function raises; nothing is stored then.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -32,6 +33,7 @@ from ltihost.store.guard import bind_all, bind_tenant
 from ltihost.store.hot import HotPath
 from ltihost.store.hot_values import RowCaps
 from ltihost.store.script import Written
+from ltihost.store.secret_alarm import SecretAlarm
 from ltihost.store.sqlite import database_path
 from ltihost.store.sqlite_backend import SqliteBackend
 from ltihost.store.work_hint import WorkHint
@@ -81,6 +83,7 @@ class Database:
         self._backend = _backend(settings, self.box)
         self.work = WorkHint(self._backend.announce_work)
         self.groups = Groups()
+        self.alarm = SecretAlarm(self.run)
         self._attempt_days = settings.attempt_days
         self._tidied_at = -math.inf
 
@@ -100,9 +103,10 @@ class Database:
 
     async def close(self) -> None:
         """Finish the work in hand and disconnect."""
-        await self.groups.close()
-        await self.work.close()
-        await self._backend.close()
+        async with contextlib.AsyncExitStack() as stack:  # each of them, even when this is cancelled meanwhile
+            stack.push_async_callback(self._backend.close)
+            stack.push_async_callback(self.work.close)
+            await self.groups.close()
 
     async def ping(self) -> None:
         """Whether the database takes work now. Raises Busy."""

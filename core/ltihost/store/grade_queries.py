@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, and_, case, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, NotFound
@@ -22,13 +23,18 @@ from ltihost.store.tables import Context
 URGENT = ("dead", "conflict", "blocked", "waiting_enrolment")
 #: Replayed slots come due at this rate, so that no platform is flooded.
 REPLAYED_A_SECOND = 10.0
+#: For so long after its time, what held a platform back still explains why slots wait: a worker has to look again first.
+HELD_SECONDS = 60.0
 #: A slot that is due for so long while its platform is well has been forgotten.
 FORGOTTEN_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot with its surroundings. `confirmed` is what the LMS took last, `standing` what it held at `read_at`."""
+    """A slot with its surroundings. `confirmed` is what the LMS took last, `standing` what it held at `read_at`.
+
+    The delivery's `code` is the slot's own; for one that has none and could go, it is that of what holds its platform.
+    """
 
     tenant_id: str
     delivery: Delivery
@@ -134,14 +140,15 @@ def replay(
 def faults(session: Session, now: float, *, line_item_id: str | None = None) -> Iterator[Fault]:
     """Slots that break a rule: the winner is not the policy's, numbers out of order, timestamps that fall, a slot that
     is due although nothing holds its platform back."""
-    query = select(GradeSlot, LineItem.policy, PlatformHealth).join(LineItem, _same(LineItem, GradeSlot.line_item_id))
-    query = query.outerjoin(PlatformHealth, _health())
+    query = select(GradeSlot, LineItem.policy, PlatformHealth, _held_by(now))
+    query = query.join(LineItem, _same(LineItem, GradeSlot.line_item_id)).outerjoin(PlatformHealth, _health())
     if line_item_id is not None:
         query = query.where(GradeSlot.line_item_id == line_item_id)
-    for slot, policy, health in session.execute(query).all():
+    for slot, policy, health, held_by in session.execute(query).all():
         events, tries = history(session, slot.id)
         best = winner(cast("Policy", policy), map(_fact, events))
-        well = health is None or (health.state == "closed" and health.open_until <= now and health.rate is None)
+        closed = health is None or (health.state == "closed" and health.open_until <= now and health.rate is None)
+        well = closed and held_by is None
         broken = {
             "winner_wrong": (best.id if best else None) != slot.winner_event_id,
             "revisions_wrong": not slot.confirmed_rev <= slot.sent_rev <= slot.desired_rev,
@@ -184,9 +191,11 @@ def _urgency() -> ColumnElement[int]:
 
 
 def _query() -> Select[Any]:
-    """Slots with line item, context, winner, and what the LMS held when it was last read."""
+    """Slots with line item, context, winner, what the LMS held when it was last read, and why they wait."""
+    now = time.time()
+    held_by = case((and_(GradeSlot.state == "pending", GradeSlot.due_at <= now), _held_by(now)))
     query: Any = (
-        select(GradeSlot, LineItem, Context, GradeEvent, LmsResult)
+        select(GradeSlot, LineItem, Context, GradeEvent, LmsResult, func.coalesce(GradeSlot.code, held_by))
         .join(LineItem, _same(LineItem, GradeSlot.line_item_id))
         .join(Context, and_(Context.tenant_id == LineItem.tenant_id, Context.id == LineItem.context_id))
         .outerjoin(GradeEvent, _same(GradeEvent, GradeSlot.winner_event_id))
@@ -214,6 +223,17 @@ def _health() -> ColumnElement[bool]:
     )
 
 
+def _held_by(now: float) -> ScalarSelect[str | None]:
+    """What holds a slot's platform back: the code of its breaker, or of the one that shows a worker's lack of tokens."""
+    holding = select(PlatformHealth.code).where(
+        PlatformHealth.tenant_id == GradeSlot.tenant_id,
+        PlatformHealth.registration_id == GradeSlot.registration_id,
+        PlatformHealth.code.is_not(None),
+        PlatformHealth.open_until > now - HELD_SECONDS,
+    )
+    return holding.order_by(PlatformHealth.open_until.desc()).limit(1).correlate(GradeSlot).scalar_subquery()
+
+
 def _narrowed(
     query: Select[Any], tenant_id: str | None, states: Sequence[str], line_item_id: str | None
 ) -> Select[Any]:
@@ -229,8 +249,9 @@ def _slots(session: Session, query: Select[Any]) -> list[Slot]:
 
 
 def _slot(
-    slot: GradeSlot, line_item: LineItem, context: Context, best: GradeEvent | None, standing: LmsResult | None
-) -> Slot:
+    slot: GradeSlot, line_item: LineItem, context: Context, best: GradeEvent | None, standing: LmsResult | None,
+    why: str | None,
+) -> Slot:  # fmt: skip
     state: Any = slot.state
     confirmed = None
     if slot.confirmed_at is not None:
@@ -246,7 +267,7 @@ def _slot(
             given=_number(best.given) if best else None,
             maximum=_number(best.maximum) if best else None,
             attempt=best.attempt if best else None,
-            code=slot.code,
+            code=why,
             updated_at=slot.updated_at,
         ),
         context_id=context.id,

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, cast
 from sqlalchemy import CursorResult, Select, select, update
 from sqlalchemy.orm import Session
 
+from ltihost.breaker import Breaker
 from ltihost.service_records import (
     ActivityProgress,
     Delivery,
@@ -218,6 +219,9 @@ class GradeStore(Protocol):
 
     async def hold(self, platform: Platform, deployment_id: str, *, code: str, seconds: float) -> None:
         """Let what is due for one deployment wait, without counting against it: it is switched off."""
+
+    async def note_tokens(self, platform: Platform, tokens: Breaker) -> None:
+        """Show that a worker gets no tokens for a platform, or gets some again. It keeps no other from sending."""
 
 
 def enrolled(session: Session, context_id: str, user_ids: Sequence[str] | Select[str], now: float) -> int:

@@ -7,16 +7,21 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+import structlog
 
 from ltihost.breaker import admit, next_token, spent
+from ltihost.errors import DecryptionError
 from ltihost.service_records import LineItem, Score, SentScore, ServiceUrls
 from ltihost.store import health
 from ltihost.store.crypto import Place, SecretBox
 from ltihost.store.grades import AT_ONCE, Claim, Claimed, Platform
-from ltihost.store.grades_intake import comment_place, number
+from ltihost.store.grades_intake import comment_place
+from ltihost.store.grades_rules import number
 from ltihost.store.ids import new_id
 from ltihost.store.script import Either, Many, Row, Script
 from ltihost.store.service_tables import AWAKE
+
+log = structlog.get_logger()
 
 #: Platforms with something due that may be asked now. On PostgreSQL a function of the router answers: no tenant is known.
 _DUE = f"""
@@ -188,7 +193,12 @@ def confirmed_place(tenant_id: str, slot_id: str) -> Place:
 
 
 def _opened(sealed: bytes | None, place: Place, box: SecretBox) -> str | None:
-    return None if sealed is None else box.open(bytes(sealed), place).decode()
+    """None also where it does not open: the grade goes out without its comment, and keeps back no others."""
+    try:
+        return None if sealed is None else box.open(bytes(sealed), place).decode()
+    except DecryptionError as error:
+        log.error("grade.comment_unreadable", where=error.where, code=error.code)
+        return None
 
 
 def _json(value: Any) -> Any:

@@ -6,25 +6,22 @@ What is there is read for all of them, then each is decided by it and by those b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from ltihost.errors import Conflict, Invalid, LtihostError, NotFound
-from ltihost.lti.roles import read_roles
+from ltihost.errors import Conflict, Invalid, LtihostError
 from ltihost.service_records import Delivery
 from ltihost.store import health
 from ltihost.store.crypto import Place, SecretBox
-from ltihost.store.grades import NEVER, Intake, Posted, Taken
+from ltihost.store.grades import Intake, Posted, Taken
 from ltihost.store.grades_policy import Fact, winner
+from ltihost.store.grades_rules import is_ready, moved, no_line_item, number, placed
 from ltihost.store.ids import new_id
-from ltihost.store.script import Each, Many, Row, Script
-
-#: Roles of people who are graded.
-_LEARNERS = frozenset({"learner", "member"})
+from ltihost.store.script import Each, Either, Many, Row, Script
 
 #: What is known where a score wants to go, and of its key: one row, whatever of it is there. Each table is told the whole
 #: key itself: PostgreSQL without statistics would else read all members of the context.
@@ -40,6 +37,8 @@ SELECT k.request_hash, k.object_id, l.id AS line_item_id, l.registration_id, l.d
   LEFT JOIN memberships m ON m.tenant_id = $1 AND m.context_id = l.context_id AND m.user_id = $6 AND u.id = $6
   LEFT JOIN grade_slots s ON s.tenant_id = $1 AND s.line_item_id = $4 AND s.user_id = $6 AND l.id = $4
 """
+#: The same for those behind whom others queue: from here on they wait for nobody longer than this.
+_LOOK_BRIEFLY = Either(LOOK, postgres=LOOK.replace("SELECT", "SELECT set_config('lock_timeout', '200ms', true),", 1))
 #: For a line item that is not ready: its job may be about to say that it is, and to wake the scores that it sees. So
 #: either it waits for these, or these hear of it. The line item comes before its slots, as in the jobs.
 _UNMOVED = "SELECT id FROM line_items WHERE tenant_id = $1 AND id = $2 FOR SHARE"
@@ -77,23 +76,17 @@ UPDATE grade_slots SET state = $3, due_at = $4, code = $5, note = $6, winner_eve
 """
 _AUDIT = "INSERT INTO audit (tenant_id, id, at, actor, action, object_id, details) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 
-
 _STATED = "It was stated differently before. Send attempt: {} for a new attempt, or revision: {} to correct this one."
 
 #: What is answered or raised.
 Outcome = Taken | LtihostError
-
-
-def _in_flight() -> Conflict:
-    return Conflict("in_flight", "A request with this Idempotency-Key is under way; try again.")
-
-
-def _no_line_item() -> NotFound:
-    return NotFound("line_item_unknown", "The application has no such line item.")
-
-
 #: A slot's line item and person.
 _Where = tuple[str, str]
+
+
+def in_flight() -> Conflict:
+    """Somebody else has the key, or what else is needed, at this moment."""
+    return Conflict("in_flight", "A request with this Idempotency-Key is under way; try again.")
 
 
 @dataclass(slots=True)
@@ -102,7 +95,7 @@ class _Score:
 
     intake: Intake
     place: Row
-    outcome: Outcome = field(default_factory=_in_flight)
+    outcome: Outcome = field(default_factory=in_flight)
 
     @property
     def where(self) -> _Where:
@@ -128,25 +121,20 @@ class _Writes:
 
 
 def take(intakes: Sequence[Intake], box: SecretBox, now: float) -> Script[list[Outcome]]:
-    """See `grades.GradeStore.take`: what it answers or raises for each. They are of one tenant.
+    """See `grades.GradeStore.take`: what it answers or raises for each. They are of one tenant, and others queue behind
+    them.
 
-    One alone waits for whoever has its slot or key. One of several does not: it is a Conflict (`in_flight`) then, or all
-    are, which `take` raises; each should be taken by itself.
+    So they hardly wait for whoever has something that one of them needs. A slot is not waited for: the answer is a
+    Conflict (`in_flight`). A key or a line item is, for a moment; then all of them fail, with this Conflict or with
+    PostgreSQL's lock timeout. `take_alone` should go on with each.
     """
-    places = yield from _look(intakes)
-    scores = [_Score(intake, place) for intake, place in zip(intakes, places, strict=True)]
-    fresh = yield from _fresh(scores)
-    slots = yield from _slots(fresh, now, alone=len(scores) == 1)
-    writes = _Writes()
-    for score in fresh:
-        slot = slots.get(score.where)
-        if slot is None:
-            score.outcome = _no_line_item() if len(scores) == 1 else _in_flight()
-        else:
-            score.outcome = _stated(score, slot, writes, box, now)
-    if not (yield from _written(writes)):
-        return [(yield from _answered_meanwhile(intakes))]
-    return [score.outcome for score in scores]
+    return (yield from _take(intakes, box, now, patient=False))
+
+
+def take_alone(intake: Intake, box: SecretBox, now: float) -> Script[Outcome]:
+    """The same for one, which waits for whoever has its slot, key or line item."""
+    (outcome,) = yield from _take([intake], box, now, patient=True)
+    return outcome
 
 
 def delivery_from(slot: Row, best: Fact | None) -> Delivery:
@@ -162,10 +150,6 @@ def fact_from(row: Row) -> Fact:
     return Fact(row["id"], row["kind"], row["attempt"], row["revision"], number(row["given"]), number(row["maximum"]))
 
 
-def number(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
 def exact(value: Decimal | None) -> str | None:
     """The number as text, the same for equal numbers."""
     if value is None:
@@ -178,14 +162,38 @@ def comment_place(tenant_id: str, fact_id: str) -> Place:
     return Place("grade_events", "comment", tenant_id, fact_id)
 
 
-def _look(intakes: Sequence[Intake]) -> Script[list[Row]]:
+def _take(intakes: Sequence[Intake], box: SecretBox, now: float, *, patient: bool) -> Script[list[Outcome]]:
+    places = yield from _look(intakes, patient=patient)
+    scores = [_Score(intake, place) for intake, place in zip(intakes, places, strict=True)]
+    fresh = yield from _fresh(scores)
+    slots = yield from _slots(fresh, now, patient=patient)
+    writes = _Writes()
+    for score in fresh:
+        slot = slots.get(score.where)
+        if slot is None:
+            score.outcome = no_line_item() if patient else in_flight()
+        else:
+            score.outcome = _stated(score, slot, writes, box, now)
+    if (yield from _written(writes)):
+        return [score.outcome for score in scores]
+    if not patient:
+        raise in_flight()
+    return [(yield from _answered_meanwhile(intakes[0]))]
+
+
+def _look(intakes: Sequence[Intake], *, patient: bool) -> Script[list[Row]]:
     """What `LOOK` says to each. A line item that is not ready stays as it is until the transaction ends."""
-    places = yield Each(LOOK, [_looking_for(intake) for intake in intakes])
-    moving = {place["line_item_id"] for place in places if place["line_item_id"] and not _is_ready(place)}
-    if moving:
+    look = Each(LOOK if patient else _LOOK_BRIEFLY, [_looking_for(intake) for intake in intakes])
+    places, unmoved = (yield look), set[str]()
+    while moving := _moving(places) - unmoved:  # one that was ready may be so no more at the next look
         yield Each(_UNMOVED, [(intakes[0].tenant_id, line_item_id) for line_item_id in sorted(moving)])
-        places = yield Each(LOOK, [_looking_for(intake) for intake in intakes])
+        unmoved |= moving
+        places = yield look
     return places
+
+
+def _moving(places: Iterable[Row]) -> set[str]:
+    return {place["line_item_id"] for place in places if place["line_item_id"] and not is_ready(place)}
 
 
 def _looking_for(intake: Intake) -> Sequence[Any]:
@@ -205,7 +213,7 @@ def _fresh(scores: Sequence[_Score]) -> Script[list[_Score]]:
             if score.place["object_id"] is not None:
                 score.outcome = yield from _answer(score.intake, score.place)
             elif key not in fresh:
-                score.intake = _placed(score.intake, score.place)
+                score.intake = placed(score.intake, score.place)
                 fresh[key] = score
         except LtihostError as refused:
             score.outcome = refused
@@ -222,48 +230,15 @@ def _answer(intake: Intake, place: Row) -> Script[Taken]:
     return Taken(delivery_from(slot, best), due=False)
 
 
-def _answered_meanwhile(intakes: Sequence[Intake]) -> Script[Taken]:
-    """What another process answered meanwhile under the key of one alone. Raises Conflict."""
-    places = yield Each(LOOK, [_looking_for(intake) for intake in intakes])
-    if len(intakes) > 1 or places[0]["object_id"] is None:
-        raise _in_flight()
-    return (yield from _answer(intakes[0], places[0]))
+def _answered_meanwhile(intake: Intake) -> Script[Taken]:
+    """What another process answered meanwhile under the same key. Raises Conflict."""
+    (place,) = yield LOOK, _looking_for(intake)
+    if place["object_id"] is None:
+        raise in_flight()
+    return (yield from _answer(intake, place))
 
 
-def _placed(intake: Intake, place: Row) -> Intake:
-    """The intake with the line item's maximum where the score names none. Raises NotFound and Invalid."""
-    posted = intake.posted
-    if place["line_item_id"] is None:
-        raise _no_line_item()
-    if place["role"] is None:
-        raise Invalid("user_not_in_context", "No such person is known in the line item's context.")
-    if not _is_learner(place):
-        raise Invalid("user_not_in_context", "The person is in the line item's context, but not as a learner now.")
-    if posted.given is None:
-        return intake
-    maximum = posted.maximum or number(place["maximum"])
-    if maximum is None:
-        raise Invalid("maximum_missing", "The line item has no maximum of its own; state one with the score.")
-    if posted.given > maximum and not place["extra_credit"]:
-        raise Invalid("given_above_maximum", "The score is above its maximum, and the line item gives no extra credit.")
-    return replace(intake, posted=replace(posted, maximum=maximum))
-
-
-def _is_learner(place: Row) -> bool:
-    """Whether the person launched into the context, or is on its newest roster, and is graded there.
-
-    Who left the roster has `left_at`, until a launch brings them back.
-    """
-    if place["role"] is None:
-        return False
-    if place["source"] != "launch" and (not place["active"] or place["left_at"] is not None):
-        return False
-    return place["role"] in _LEARNERS or any(
-        role.scope == "context" and role.role in _LEARNERS for role in read_roles(orjson.loads(place["roles"]))
-    )
-
-
-def _slots(scores: Sequence[_Score], now: float, *, alone: bool) -> Script[dict[_Where, _Slot]]:
+def _slots(scores: Sequence[_Score], now: float, *, patient: bool) -> Script[dict[_Where, _Slot]]:
     """The slots, locked; they are made if they are not there. Those that somebody else has locked are left out."""
     if not scores:
         return {}
@@ -272,7 +247,7 @@ def _slots(scores: Sequence[_Score], now: float, *, alone: bool) -> Script[dict[
     if missing:
         yield from _make_slots(tenant_id, missing, now)
     wanted = [(tenant_id, *where) for where in sorted({score.where for score in scores})]
-    rows = yield Each(_SLOT if alone else _FREE_SLOT, wanted)
+    rows = yield Each(_SLOT if patient else _FREE_SLOT, wanted)
     slots = {row["id"]: _Slot(dict(row)) for row in rows}
     # Read when the slots are locked: who had one of them before may have stated something.
     for fact in (yield Each(_FACTS, [(tenant_id, slot_id) for slot_id in slots])):
@@ -303,7 +278,7 @@ def _stated(score: _Score, slot: _Slot, writes: _Writes, box: SecretBox, now: fl
     best = winner(score.place["policy"], [fact for fact, _ in slot.stated])
     if known or (best.id if best else None) == slot.row["winner_event_id"]:
         return Taken(delivery_from(slot.row, best), due=False)
-    slot.row = _moved(slot.row, score.place, now) | {"winner_event_id": best.id if best else None}
+    slot.row = moved(slot.row, score.place, now) | {"winner_event_id": best.id if best else None}
     writes.moves.append(_move_values(intake.tenant_id, slot.row))
     return Taken(delivery_from(slot.row, best), due=slot.row["state"] == "pending")
 
@@ -353,36 +328,6 @@ def _audit_values(intake: Intake, slot_id: str, fact: Fact, now: float) -> Seque
     action = "grade.override_set" if fact.kind == "override" else "grade.override_cleared"
     details = orjson.dumps({"line_item": intake.line_item_id, "event": fact.id}).decode()
     return (intake.tenant_id, new_id("aud"), now, f"key:{intake.api_key_id}", action, slot_id, details)
-
-
-def _moved(slot: Row, place: Row, now: float) -> dict[str, Any]:
-    """The slot after something new should stand there. One that backs off goes on doing so."""
-    moved = dict(slot) | {"updated_at": now}
-    if _goes_on(slot, place):
-        # Two timestamps of a slot are a second apart, and none lies ahead.
-        fresh = {"due_at": max(now, slot["last_second"] + 1.0), "tries": 0, "stale_tries": 0, "first_failed_at": None}
-        moved |= fresh | {"state": "pending", "code": None, "note": None, "paused_seconds": 0.0}
-        if not _is_ready(place):
-            gone = place["state"] == "gone"
-            moved |= {"state": "blocked", "due_at": NEVER, "code": "line_item_gone" if gone else "line_item_pending"}
-    return moved
-
-
-def _is_ready(place: Row) -> bool:
-    return place["state"] == "ready" and place["url"] is not None
-
-
-def _goes_on(slot: Row, place: Row) -> bool:
-    match slot["state"]:
-        case "idle":
-            return True
-        case "pending":
-            return slot["first_failed_at"] is None
-        case "dead":
-            return bool(slot["due_at"] < NEVER)
-        case "conflict":
-            return bool(place["override_policy"] == "tool_wins")
-    return False
 
 
 def _move_values(tenant_id: str, moved: Row) -> Sequence[Any]:

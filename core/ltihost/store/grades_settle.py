@@ -100,6 +100,13 @@ def hold(platform: Platform, deployment_id: str, *, code: str, seconds: float, n
     yield _HOLD, (*where, now + seconds, code, seconds, now)
 
 
+def note_tokens(platform: Platform, tokens: Breaker, now: float) -> Script[None]:
+    """See `grades.GradeStore.note_tokens`."""
+    key = (platform.tenant_id, platform.registration_id, "token")
+    yield from health.add(key, now)
+    yield from health.write(key, tokens, now)
+
+
 def _after(slot: Row, claim: Claim, verdict: Verdict, box: SecretBox, now: float, *, charged: bool) -> dict[str, Any]:
     """The slot after this verdict. `charged`: the platform's breaker was closed, so a failed try counts."""
     after = dict(slot) | {"lease_owner": None, "updated_at": now}

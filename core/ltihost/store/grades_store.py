@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ltihost.errors import Conflict, LtihostError
+import asyncpg
+
+from ltihost.breaker import Breaker
+from ltihost.errors import Busy, Conflict, LtihostError
 from ltihost.store import grades_claim, grades_intake, grades_settle
 from ltihost.store.database import Database
 from ltihost.store.grades import LEASE_SECONDS, Claim, Claimed, Intake, Platform, Settled, Taken, Verdict
@@ -34,12 +37,22 @@ class Grades:
 
     async def _take(self, intakes: Sequence[Intake]) -> Sequence[grades_intake.Outcome]:
         box = self._database.box
-        return await self._database.transact(
-            intakes[0].tenant_id, lambda now: grades_intake.take(intakes, box, self._now(now))
-        )
+        try:
+            return await self._database.transact(
+                intakes[0].tenant_id, lambda now: grades_intake.take(intakes, box, self._now(now))
+            )
+        except (Busy, Conflict) as error:
+            if not _is_held_up(error):
+                raise
+            # Not raised: each then goes alone beside the others, and only those wait that have to.
+            return [grades_intake.in_flight() for _ in intakes]
 
     async def _take_alone(self, intake: Intake) -> Taken:
-        (taken,) = await self._take([intake])
+        """Who has to wait for others does so here, where nobody waits behind it."""
+        box = self._database.box
+        taken = await self._database.transact(
+            intake.tenant_id, lambda now: grades_intake.take_alone(intake, box, self._now(now))
+        )
         if isinstance(taken, LtihostError):
             raise taken
         return taken
@@ -71,3 +84,14 @@ class Grades:
             platform.tenant_id,
             lambda now: grades_settle.hold(platform, deployment_id, code=code, seconds=seconds, now=self._now(now)),
         )
+
+    async def note_tokens(self, platform: Platform, tokens: Breaker) -> None:
+        """See `GradeStore.note_tokens`."""
+        await self._database.transact(
+            platform.tenant_id, lambda now: grades_settle.note_tokens(platform, tokens, self._now(now))
+        )
+
+
+def _is_held_up(error: LtihostError) -> bool:
+    """Whether somebody else holds what is needed."""
+    return error.code == "in_flight" or isinstance(error.__cause__, asyncpg.LockNotAvailableError)

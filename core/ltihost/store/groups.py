@@ -32,6 +32,14 @@ class _Job:
     future: asyncio.Future[Any]
     until: float
 
+    def tell(self, outcome: Any) -> None:
+        if self.future.done():  # its caller gave up waiting, or was told before
+            return
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
 
 class Groups:
     """Stores the items of one place in groups, one group at a time."""
@@ -63,18 +71,22 @@ class Groups:
         await asyncio.gather(*self._tasks)
 
     async def _serve(self, place: Hashable, store: Store[Any, Any]) -> None:
-        while waiting := self._waiting[place]:
-            group, self._waiting[place] = waiting[:GROUP], waiting[GROUP:]
-            await _store_together(_in_time(group), store)
-        del self._waiting[place]
+        group: list[_Job] = []
+        try:
+            while waiting := self._waiting[place]:
+                group, self._waiting[place] = waiting[:GROUP], waiting[GROUP:]
+                await _store_together(_in_time(group), store)
+        finally:  # told to stop in the middle: those who wait would do so for ever, and all who come after them
+            for job in (*group, *self._waiting.pop(place)):
+                job.tell(Busy("busy", "The host is shutting down."))
 
 
 def _in_time(group: Sequence[_Job]) -> Sequence[_Job]:
     """Those whose turn came in time; the others are told."""
     now = asyncio.get_running_loop().time()
-    late = [job for job in group if job.until < now]
-    too_late = Busy("busy", "The database has more to do than it can; nothing was stored. Try again shortly.")
-    _tell(late, [too_late] * len(late))
+    for job in group:
+        if job.until < now:
+            job.tell(Busy("busy", "The database has more to do than it can; nothing was stored. Try again shortly."))
     return [job for job in group if job.until >= now]
 
 
@@ -82,22 +94,21 @@ async def _store_together(group: Sequence[_Job], store: Store[Any, Any]) -> None
     if not group:
         return
     try:
-        outcomes = await store([job.item for job in group])
+        outcomes = list(zip(group, await store([job.item for job in group]), strict=True))
+    except Busy as error:
+        outcomes = [(job, _own(error)) for job in group]
     except Exception as error:  # whatever it was, the callers have to hear of it
-        if len(group) == 1 or isinstance(error, Busy):
-            _tell(group, [error] * len(group))
+        if len(group) > 1:
+            for job in group:  # one of them cannot be stored; the others can
+                await _store_together([job], store)
             return
-        for job in group:  # one of them cannot be stored; the others can
-            await _store_together([job], store)
-    else:
-        _tell(group, outcomes)
+        outcomes = [(group[0], error)]
+    for job, outcome in outcomes:
+        job.tell(outcome)
 
 
-def _tell(group: Sequence[_Job], outcomes: Sequence[Any]) -> None:
-    for job, outcome in zip(group, outcomes, strict=True):
-        if job.future.done():  # its caller gave up waiting
-            continue
-        if isinstance(outcome, Exception):
-            job.future.set_exception(outcome)
-        else:
-            job.future.set_result(outcome)
+def _own(error: Busy) -> Busy:
+    """One for each caller: what is raised in several tasks would gather the traces of all of them."""
+    own = Busy(error.code, error.message)
+    own.__cause__ = error
+    return own

@@ -60,8 +60,10 @@ class PostgresHotPath:
             )
 
     async def close(self) -> None:
-        await self._groups.close()
-        await self._pool.close()
+        try:
+            await self._groups.close()
+        finally:  # also when this is cancelled meanwhile
+            await self._pool.close()
 
     async def ping(self) -> None:
         """Raise Busy unless the database takes writes."""

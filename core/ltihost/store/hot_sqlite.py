@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ltihost.records import Attempt
@@ -20,7 +19,7 @@ from ltihost.store.hot_rows import adopted, api_key_from, deployment_from, route
 from ltihost.store.hot_values import RowCaps, findable, storable
 from ltihost.store.ids import new_id
 from ltihost.store.script import Written, run_sqlite
-from ltihost.store.sqlite import connect
+from ltihost.store.sqlite import DatabaseFile, connect
 from ltihost.store.sqlite_writer import GroupWriter
 
 T = TypeVar("T")
@@ -114,14 +113,14 @@ _PRUNE = (
 class SqliteHotPath:
     """`HotPath` on one SQLite file."""
 
-    def __init__(self, path: Path, box: SecretBox, caps: RowCaps) -> None:
-        self._path = path
+    def __init__(self, box: SecretBox, caps: RowCaps) -> None:
         self._box = box
         self._caps = caps
 
-    def open(self) -> None:
-        self._writer = GroupWriter(self._path)
-        self._reader = connect(self._path)
+    def open(self, file: DatabaseFile) -> None:
+        self._file = file
+        self._writer = GroupWriter(file)
+        self._reader = connect(file.path)
         self._reader.execute("PRAGMA query_only = ON")
         self._reader_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ltihost-reader")
 
@@ -195,6 +194,7 @@ class SqliteHotPath:
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def read() -> T:
+            self._file.check()
             with driver_errors():
                 return work(self._reader)
 

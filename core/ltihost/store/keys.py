@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from ltihost.errors import NotFound
+from ltihost.errors import DecryptionError, NotFound
 from ltihost.store import audit, tables
 from ltihost.store.crypto import Place
 from ltihost.store.guard import box_of, lock
@@ -58,6 +58,13 @@ def signing_key(session: Session, owner: str) -> SigningKey:
     if row is None or row.private_pem is None:
         raise NotFound("key_missing", "There is no signing key.")
     return SigningKey(row.id, box_of(session).open(row.private_pem, _place(row)))
+
+
+def sealed_elsewhere(session: Session) -> list[tuple[str, str]]:
+    """(owner, kid) of the keys that sign, or will, and open with no key of the ring. For `Database.run_host`."""
+    query = select(tables.KeyPair).where(tables.KeyPair.state.in_(("published", "signing")))
+    ordered = query.order_by(tables.KeyPair.owner, tables.KeyPair.created_at)
+    return [(row.owner, row.id) for row in session.scalars(ordered) if not _opens(session, row)]
 
 
 def listed(session: Session, owner: str) -> list[tables.KeyPair]:
@@ -147,6 +154,14 @@ def _in_state(session: Session, owner: str, state: str) -> tables.KeyPair | None
 def _in_states(session: Session, owner: str, *states: str) -> list[tables.KeyPair]:
     query = select(tables.KeyPair).where(tables.KeyPair.owner == owner, tables.KeyPair.state.in_(states))
     return list(session.scalars(query))
+
+
+def _opens(session: Session, row: tables.KeyPair) -> bool:
+    try:
+        box_of(session).open(row.private_pem or b"", _place(row))
+    except DecryptionError:
+        return False
+    return True
 
 
 def _move(row: tables.KeyPair, state: str, now: float) -> None:

@@ -7,55 +7,23 @@ a launch only) is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ltihost.errors import Conflict, NotFound
-from ltihost.lti.roles import read_roles
-from ltihost.records import Role
-from ltihost.service_records import Member, RosterChange, ServiceUrls
+from ltihost.service_records import RosterChange, ServiceUrls
 from ltihost.store import audit, grades, tables
-from ltihost.store.guard import add_rows, lock
-from ltihost.store.hot_values import storable
+from ltihost.store.guard import lock
 from ltihost.store.ids import new_id
+from ltihost.store.roster_people import LISTED, Listed, Sync, mark_gone, store
 from ltihost.store.service_tables import ContextServices, Event, Roster, RosterRun
 
-T = TypeVar("T")
 #: A run that took longer was cut off with its process.
 _ABANDONED_SECONDS = 1_800
-_AT_ONCE = 500
 _IDS_IN_EVENT = 500
-#: What a roster says about a person beside their roles.
-_PERSONAL = ("name", "given_name", "family_name", "middle_name", "email", "picture")
-
-
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """A sync under way: what it reads, and the generation it will be."""
-
-    run_id: str
-    tenant_id: str
-    context_id: str
-    context_lms_id: str
-    registration_id: str
-    deployment_id: str
-    generation: int
-    urls: ServiceUrls
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A member as the sync stores it: the key of the person within the registration, and what the role rules gave."""
-
-    key: str
-    member: Member
-    global_role: str | None
-    group_role: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +55,7 @@ def place(session: Session, context_id: str) -> tuple[tables.Context, ServiceUrl
 def begin(session: Session, context_id: str, now: float) -> Sync:
     """Start a run. Raises NotFound, and Conflict when another is running or the LMS offers no roster here."""
     where, urls = place(session, context_id)
-    lock(session, f"roster {context_id}")
+    _alone(session, context_id)
     for run in session.scalars(
         select(RosterRun).where(RosterRun.context_id == context_id, RosterRun.state == "running")
     ):
@@ -108,11 +76,15 @@ def begin(session: Session, context_id: str, now: float) -> Sync:
 
 
 def would_leave(session: Session, sync: Sync, keys: Collection[str]) -> tuple[list[str], int]:
-    """The ids of those listed so far whose keys are not among `keys`, and how many were listed."""
+    """The ids of those listed so far whose keys are not among `keys`, and how many were listed.
+
+    Raises Conflict (`roster_superseded`).
+    """
+    _running(session, sync)
     query = (
         select(tables.User.user_key, tables.User.id)
         .join(tables.Membership, tables.Membership.user_id == tables.User.id)
-        .where(tables.Membership.context_id == sync.context_id, *_LISTED)
+        .where(tables.Membership.context_id == sync.context_id, *LISTED)
     )
     listed = session.execute(query).all()
     return [user_id for key, user_id in listed if key not in keys], len(listed)
@@ -125,69 +97,10 @@ def apply(
     """Store these members: people the host did not know are added, memberships added, changed or stamped.
 
     `keep_launched`: a role that is known from a launch stays, since this LMS's rosters know less.
+    Raises Conflict (`roster_superseded`).
     """
-    people, work = _people(session, sync, members), _Work()
-    memberships = _memberships(session, sync, [person.id for person in people.values()])
-    for listed in members:
-        user_id = work.name(sync, people.get(listed.key), listed, now)
-        if (known := memberships.get(user_id)) is None:
-            work.join(sync, user_id, listed, now)
-        else:
-            work.stay(known, listed, follow=sync_roles and not (keep_launched and known.source == "launch"))
-    work.do(session, sync, now)
-    return RosterChange(sync.context_id, sync.generation, tuple(work.added), tuple(work.changed))
-
-
-@dataclass(slots=True)
-class _Work:
-    """What is to be written for some members: rows to add, and by user id what there is to change."""
-
-    people: list[dict[str, Any]] = field(default_factory=list)
-    memberships: list[dict[str, Any]] = field(default_factory=list)
-    gaps: dict[str, Listed] = field(default_factory=dict)
-    renewed: dict[str, tuple[Listed, bool]] = field(default_factory=dict)
-    first_listed: list[str] = field(default_factory=list)
-    added: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-
-    def name(self, sync: Sync, person: Row[Any] | None, listed: Listed, now: float) -> str:
-        """The person's id."""
-        if person is None:
-            self.people.append(_new_user(sync, listed, now))
-            return str(self.people[-1]["id"])
-        if _said(person, listed.member):
-            self.gaps[person.id] = listed
-        return str(person.id)
-
-    def join(self, sync: Sync, user_id: str, listed: Listed, now: float) -> None:
-        self.memberships.append(_new_membership(sync, user_id, listed, now))
-        self.added.append(user_id)
-
-    def stay(self, known: Row[Any], listed: Listed, *, follow: bool) -> None:
-        """Who has a membership. `follow`: their role is to be as the LMS says."""
-        if not known.active or known.left_at is not None:
-            self.renewed[known.user_id] = listed, follow
-            self.added.append(known.user_id)
-        elif follow and _differs(known, listed):
-            self.renewed[known.user_id] = listed, follow
-            self.changed.append(known.user_id)
-        elif known.generation == 0:
-            self.first_listed.append(known.user_id)
-
-    def do(self, session: Session, sync: Sync, now: float) -> None:
-        add_rows(session, tables.User, self.people)
-        add_rows(session, tables.Membership, self.memberships)
-        for ids in _slices(self.gaps):
-            for user in session.scalars(select(tables.User).where(tables.User.id.in_(ids))):
-                for name, text in _said(user, self.gaps[user.id].member).items():
-                    setattr(user, name, text)
-        for ids in _slices(self.renewed):
-            for membership in session.scalars(select(tables.Membership).where(*_these(sync, ids))):
-                listed, follow = self.renewed[membership.user_id]
-                _renew(membership, sync, listed, sync_roles=follow, now=now)
-        session.flush()
-        for ids in _slices(self.first_listed):
-            _set(session, sync, ids, generation=sync.generation)
+    _running(session, sync)
+    return store(session, sync, members, sync_roles=sync_roles, keep_launched=keep_launched, now=now)
 
 
 def finish(
@@ -197,10 +110,11 @@ def finish(
     """Store the last members and end the sync; `before` is what earlier slices changed, `leaving` as from `would_leave`.
 
     Who left is marked (with `remove` they lose the membership), scores that waited for an enrolment go on, the
-    generation counts, and the application is told.
+    generation counts, and the application is told. Raises Conflict (`roster_superseded`).
     """
-    last = apply(session, sync, members, sync_roles=sync_roles, now=now, keep_launched=keep_launched)
-    removed = _mark_gone(session, sync, leaving, remove=remove, now=now)
+    run = _running(session, sync)
+    last = store(session, sync, members, sync_roles=sync_roles, keep_launched=keep_launched, now=now)
+    removed = mark_gone(session, sync, leaving, remove=remove, now=now)
     change = RosterChange(
         sync.context_id, sync.generation, before.added + last.added, before.changed + last.changed, removed
     )
@@ -208,7 +122,6 @@ def finish(
     roster = _roster(session, where)
     roster.generation, roster.members, roster.synced_at = sync.generation, totals.members, now
     roster.stale_since = roster.code = None
-    run = _run(session, sync.run_id)
     run.state, run.generation, run.finished_at = "applied", sync.generation, now
     run.pages, run.total, run.left_out = totals.pages, totals.members, totals.left_out
     run.added, run.changed, run.removed = len(change.added), len(change.changed), len(removed)
@@ -219,25 +132,9 @@ def finish(
     return change
 
 
-def _mark_gone(session: Session, sync: Sync, leaving: Sequence[str], *, remove: bool, now: float) -> tuple[str, ...]:
-    values: dict[str, Any] = {"left_at": now} | ({"active": False, "group_role": None} if remove else {})
-    for ids in _slices(leaving):
-        _set(session, sync, ids, **values)
-    return tuple(leaving)
-
-
-def _set(session: Session, sync: Sync, user_ids: Sequence[str], **values: Any) -> None:
-    statement = update(tables.Membership).where(*_these(sync, user_ids)).values(**values)
-    session.execute(statement.execution_options(synchronize_session=False))
-
-
-def _these(sync: Sync, user_ids: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
-    return tables.Membership.context_id == sync.context_id, tables.Membership.user_id.in_(user_ids)
-
-
 def _send_waiting_scores(session: Session, sync: Sync, now: float) -> None:
     """Whoever is listed now, the LMS should take a score for."""
-    listed = select(tables.Membership.user_id).where(tables.Membership.context_id == sync.context_id, *_LISTED)
+    listed = select(tables.Membership.user_id).where(tables.Membership.context_id == sync.context_id, *LISTED)
     grades.enrolled(session, sync.context_id, listed, now)
 
 
@@ -245,8 +142,14 @@ def stop(
     session: Session, sync: Sync, state: str, code: str, note: str, now: float, *, pages: int = 0, total: int = 0,
     removed: int = 0,
 ) -> None:  # fmt: skip
-    """End the sync without a change: `failed`, or `held` by the brake. The roster counts as stale from the first time."""
+    """End the sync without a change: `failed`, or `held` by the brake. The roster counts as stale from the first time.
+
+    A run that has ended stays as it is: it may have been applied by the transaction that its caller was cut off from.
+    """
+    _alone(session, sync.context_id)
     run = _run(session, sync.run_id)
+    if run.state != "running":
+        return
     run.state, run.code, run.note, run.finished_at = state, code, note[:500], now
     run.pages, run.total, run.removed = pages, total, removed
     roster = _roster(session, context(session, sync.context_id))
@@ -281,92 +184,25 @@ def _roster(session: Session, place: tables.Context) -> Roster:
     return row
 
 
+def _alone(session: Session, context_id: str) -> None:
+    """Until the transaction ends, no other begins, stores or ends a sync of this context."""
+    lock(session, f"roster {context_id}")
+
+
+def _running(session: Session, sync: Sync) -> RosterRun:
+    """The sync's own run. What it read is old when another one began since, which may have stored newer people."""
+    _alone(session, sync.context_id)
+    run = _run(session, sync.run_id)
+    if run.state != "running":
+        raise Conflict("roster_superseded", "The sync took so long that it was given up meanwhile.")
+    return run
+
+
 def _run(session: Session, run_id: str) -> RosterRun:
     row = session.scalars(select(RosterRun).where(RosterRun.id == run_id)).first()
     if row is None:
         raise NotFound("run_unknown", "There is no such roster run.")
     return row
-
-
-#: Listed by a sync, and not known to have left.
-_LISTED = (tables.Membership.generation > 0, tables.Membership.left_at.is_(None), tables.Membership.active.is_(True))
-
-
-# Not as one query with a join, nor as objects: without statistics PostgreSQL may go through all members of the context
-# for each one of a join, and an object that nothing is done to costs three times what its row does.
-
-
-def _people(session: Session, sync: Sync, members: Sequence[Listed]) -> dict[str, Row[Any]]:
-    """Who of these the host knows, by key."""
-    user = tables.User
-    found: dict[str, Row[Any]] = {}
-    for keys in _slices(listed.key for listed in members):
-        query = select(user.id, user.user_key, user.last_login_at, *(getattr(user, name) for name in _PERSONAL))
-        query = query.where(user.registration_id == sync.registration_id, user.user_key.in_(keys))
-        found |= {row.user_key: row for row in session.execute(query)}
-    return found
-
-
-def _memberships(session: Session, sync: Sync, user_ids: Iterable[str]) -> dict[str, Row[Any]]:
-    """The memberships that these people have here, by their ids."""
-    here = tables.Membership
-    columns = (here.user_id, here.role, here.roles, here.group_role, here.active, here.left_at, here.source)
-    found: dict[str, Row[Any]] = {}
-    for ids in _slices(user_ids):
-        query = select(*columns, here.generation).where(*_these(sync, ids))
-        found |= {row.user_id: row for row in session.execute(query)}
-    return found
-
-
-def _new_user(sync: Sync, listed: Listed, now: float) -> dict[str, Any]:
-    member = listed.member
-    return {
-        "tenant_id": sync.tenant_id, "id": new_id("usr"), "registration_id": sync.registration_id,
-        "user_key": listed.key, "subject": member.subject, "locale": None, "test_user": member.test_user,
-        "global_role": listed.global_role, "suspended": False, "first_seen_at": now, "last_login_at": None,
-        **{name: storable(getattr(member, name)) for name in _PERSONAL},
-    }  # fmt: skip
-
-
-def _said(user: tables.User | Row[Any], member: Member) -> dict[str, str]:
-    """What is to be set: what a launch said about a person counts more than a roster, which fills the gaps."""
-    said = {name: storable(text) for name in _PERSONAL if (text := getattr(member, name)) != getattr(user, name)}
-    return {
-        name: text for name, text in said.items()
-        if text and text != getattr(user, name) and (user.last_login_at is None or getattr(user, name) is None)
-    }  # fmt: skip
-
-
-def _new_membership(sync: Sync, user_id: str, listed: Listed, now: float) -> dict[str, Any]:
-    return {
-        "tenant_id": sync.tenant_id, "context_id": sync.context_id, "user_id": user_id, "role": listed.member.role,
-        "roles": [role.uri for role in listed.member.roles], "group_role": listed.group_role, "active": True,
-        "source": "roster", "first_seen_at": now, "last_seen_at": now, "generation": sync.generation, "left_at": None,
-    }  # fmt: skip
-
-
-def _renew(membership: tables.Membership, sync: Sync, listed: Listed, *, sync_roles: bool, now: float) -> None:
-    """The LMS lists them (again). With `sync_roles` off, a known membership keeps the role it has."""
-    back = not membership.active
-    membership.active, membership.left_at = True, None
-    membership.generation, membership.last_seen_at = sync.generation, now
-    if sync_roles:
-        membership.role = listed.member.role
-        membership.roles = [role.uri for role in listed.member.roles]
-    if sync_roles or back:
-        membership.group_role = listed.group_role
-
-
-def _differs(known: Row[Any], listed: Listed) -> bool:
-    """By what roles mean, not by how they are written: a launch and a roster may spell one role in two ways."""
-    if (known.role, known.group_role) != (listed.member.role, listed.group_role):
-        return True
-    as_written = known.roles == [role.uri for role in listed.member.roles]
-    return not as_written and _meant(read_roles(known.roles)) != _meant(listed.member.roles)
-
-
-def _meant(roles: Iterable[Role]) -> set[tuple[str, str, str | None]]:
-    return {(role.scope, role.role, role.sub_role) for role in roles}
 
 
 def _event(session: Session, sync: Sync, change: RosterChange, now: float) -> Event:
@@ -387,10 +223,3 @@ def _event(session: Session, sync: Sync, change: RosterChange, now: float) -> Ev
             "users": {name: found[:_IDS_IN_EVENT] for name, found in ids.items()},
         },
     )  # fmt: skip
-
-
-def _slices(items: Iterable[T]) -> Iterator[list[T]]:
-    """So many at once that a statement's parameters stay few."""
-    rest = iter(items)
-    while part := list(islice(rest, _AT_ONCE)):
-        yield part

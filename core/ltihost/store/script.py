@@ -27,6 +27,14 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """A statement that the databases spell differently: SQLite has no functions of our own, and no lock timeout."""
+
+    sqlite: str
+    postgres: str
+
+
+@dataclass(frozen=True, slots=True)
 class Many:
     """One statement for several rows of parameters; it answers no rows."""
 
@@ -38,16 +46,8 @@ class Many:
 class Each:
     """One statement for each of several rows of parameters, in their order; it answers the rows of all of them."""
 
-    sql: str
+    sql: str | Either
     rows: Sequence[Sequence[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    """A statement that the databases spell differently: SQLite has no functions of our own."""
-
-    sqlite: str
-    postgres: str
 
 
 Statement = tuple[str | Either, Sequence[Any]] | Many | Each
@@ -93,10 +93,9 @@ def _execute_sqlite(db: sqlite3.Connection, statement: Statement) -> list[Row]:
         db.executemany(sqlite_sql(statement.sql), statement.rows)
         return []
     if isinstance(statement, Each):
-        sql = sqlite_sql(statement.sql)
+        sql = _in_sqlite(statement.sql)
         return [row for values in statement.rows for row in _rows_sqlite(db, sql, values)]
-    sql = statement[0].sqlite if isinstance(statement[0], Either) else statement[0]
-    return _rows_sqlite(db, sqlite_sql(sql), statement[1])
+    return _rows_sqlite(db, _in_sqlite(statement[0]), statement[1])
 
 
 def _rows_sqlite(db: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
@@ -112,10 +111,17 @@ async def _execute_postgres(connection: asyncpg.Connection, statement: Statement
         await connection.executemany(statement.sql, statement.rows)
         return []
     if isinstance(statement, Each):
-        return list(await connection.fetchmany(statement.sql, statement.rows))
-    sql = statement[0].postgres if isinstance(statement[0], Either) else statement[0]
-    found: list[Row] = await connection.fetch(sql, *statement[1])
+        return list(await connection.fetchmany(_in_postgres(statement.sql), statement.rows))
+    found: list[Row] = await connection.fetch(_in_postgres(statement[0]), *statement[1])
     return found
+
+
+def _in_sqlite(sql: str | Either) -> str:
+    return sqlite_sql(sql.sqlite if isinstance(sql, Either) else sql)
+
+
+def _in_postgres(sql: str | Either) -> str:
+    return sql.postgres if isinstance(sql, Either) else sql
 
 
 @lru_cache(maxsize=256)

@@ -210,7 +210,8 @@ class DeliveryTry(Owned, Base):
 
 
 class PlatformHealth(Owned, Base):
-    """The breaker of one platform for scores (`kind` score), shared by all workers."""
+    """The breaker of one platform for scores (`kind` score), shared by all workers; and, for people to see, the breaker of
+    the worker that said last whether it gets tokens (`kind` token)."""
 
     __tablename__ = "platform_health"
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), primary_key=True)

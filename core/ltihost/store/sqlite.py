@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
-from ltihost.errors import ConfigurationError
+from ltihost.errors import Busy, ConfigurationError
 from ltihost.store.failures import driver_errors
 from ltihost.store.guard import TenantSession
 
@@ -112,15 +112,43 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+class DatabaseFile:
+    """The file that this process works on.
+
+    A connection keeps to a file that was moved or deleted: what it stores there is gone at the next start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._identity = self._found()
+
+    def check(self) -> None:
+        """Raise Busy (`database_gone`) when the path names another file by now, or none."""
+        if self._found() != self._identity:
+            raise Busy(
+                "database_gone",
+                f"{self.path} was moved, deleted or replaced while the host had it open; nothing is stored any more. "
+                "Put the right file there and restart.",
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
 class SqliteSessions:
     """Runs functions of a session, one transaction each, in one worker thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = make_engine(path)
+    def __init__(self, file: DatabaseFile) -> None:
+        self._file = file
+        self._engine = make_engine(file.path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ltihost-orm")
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in a transaction. Raises Busy after five seconds without the write lock."""
+        """Run `work` in a transaction. Raises Busy after five seconds without the write lock, and for a file that is gone."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
 
     async def close(self) -> None:
@@ -130,4 +158,7 @@ class SqliteSessions:
 
     def _transaction(self, work: Callable[[Session], T]) -> T:
         with driver_errors(), TenantSession(self._engine, expire_on_commit=False) as session, session.begin():
-            return work(session)
+            answer = work(session)
+            session.flush()  # so that next to nothing lies between the look and the commit
+            self._file.check()
+            return answer

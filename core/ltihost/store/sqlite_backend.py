@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from ltihost.errors import Busy, ConfigurationError
+from ltihost.errors import ConfigurationError
 from ltihost.store import audit, migrations
 from ltihost.store.crypto import SecretBox
 from ltihost.store.guard import bind_all
 from ltihost.store.hot_sqlite import SqliteHotPath
 from ltihost.store.hot_values import RowCaps
 from ltihost.store.script import Written
-from ltihost.store.sqlite import SqliteSessions
+from ltihost.store.sqlite import DatabaseFile, SqliteSessions
 
 T = TypeVar("T")
 
@@ -28,16 +28,16 @@ class SqliteBackend:
     def __init__(self, path: Path, box: SecretBox, caps: RowCaps) -> None:
         self._path = path
         self._box = box
-        self.hot = SqliteHotPath(path, box, caps)
+        self.hot = SqliteHotPath(box, caps)
 
     async def open(self) -> None:
         if not self._path.exists():
             raise ConfigurationError("schema_missing", f"There is no database at {self._path}. Run: ltihost migrate")
-        self._sessions = SqliteSessions(self._path)
+        file = DatabaseFile(self._path)
+        self._sessions = SqliteSessions(file)
         try:
             migrations.check_current(await self._sessions.run(_revision))
-            self.hot.open()
-            self._opened = self._identity()
+            self.hot.open(file)
         except BaseException:
             await self._sessions.close()
             raise
@@ -70,23 +70,10 @@ class SqliteBackend:
         yield asyncio.Event()
 
     async def ping(self) -> None:
-        if self._identity() != self._opened:
-            raise Busy(
-                "database_gone",
-                f"{self._path} was moved or deleted while the host had it open. Put it back and restart.",
-            )
         await self.hot.ping()
 
     async def check_role(self) -> None:
         return None
-
-    def _identity(self) -> tuple[int, int] | None:
-        """Which file the path names now."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
     async def tenants_to_seal(self) -> list[str]:
         return await self.run_host(lambda session: bind_all(session, self._box), audit.tenants_to_seal)

@@ -12,15 +12,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import structlog
 
-from ltihost.errors import Busy, ConfigurationError
+from ltihost.errors import Busy, LtihostError
 from ltihost.store.failures import host_error
-from ltihost.store.sqlite import connect
+from ltihost.store.sqlite import DatabaseFile, connect
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -49,9 +48,9 @@ class _Job:
 class GroupWriter:
     """The one writer of this process, for one event loop. Other processes may write too; SQLite's lock orders them."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = connect(path)
+    def __init__(self, file: DatabaseFile) -> None:
+        self._file = file
+        self._connection = connect(file.path)
         self._loop = asyncio.get_running_loop()
         self._asked: list[_Job] = []
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
@@ -62,7 +61,7 @@ class GroupWriter:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` inside a transaction; what it wrote is durable when this returns. It may be run twice.
 
-        Raises what `work` raises, and Busy when the database does not take the group.
+        Raises what `work` raises, and Busy when the database does not take the group or its file is gone.
         """
         if self._closed:
             raise Busy("busy", "The host is shutting down.")
@@ -110,11 +109,13 @@ class GroupWriter:
 
     def _commit(self, group: list[_Job]) -> None:
         try:
+            self._file.check()
             self._connection.execute("BEGIN IMMEDIATE")
             if not self._all_well(group):
                 self._connection.execute("BEGIN IMMEDIATE")
                 for job in group:
                     self._attempt(job)
+            self._file.check()  # again: the group may have waited for its turn
             self._connection.execute("COMMIT")
         except Exception as error:  # whatever it was, this thread has to go on and the callers have to hear of it
             self._give_up(group, error)
@@ -157,9 +158,10 @@ class GroupWriter:
         """Closing a connection ends its transaction. When no other can be had, the next group tries again."""
         stuck = self._connection
         try:
-            self._connection = connect(self._path)
+            self._file.check()
+            self._connection = connect(self._file.path)
             stuck.close()
-        except (sqlite3.Error, ConfigurationError) as error:
+        except (sqlite3.Error, LtihostError) as error:
             log.error("writer.not_reconnected", exc_info=error)
 
 

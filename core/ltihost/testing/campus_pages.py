@@ -26,6 +26,8 @@ STORAGE: Mapping[str, str] = {
     "silent": "Platform storage is announced and never answers",
     "legacy": "Platform storage knows only the old org.imsglobal names",
     "wrong_value": "Platform storage answers a wrong value",
+    "get_error": "Platform storage keeps values and answers an error when it is asked for one",
+    "get_silent": "Platform storage keeps values and never answers when it is asked for one",
     "other_frame": "Platform storage is in another frame than announced",
     "none": "No platform storage",
 }

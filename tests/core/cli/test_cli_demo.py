@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from ltihost.commands import demo_stage
 from ltihost.commands.demo_check import REFUSED, WELCOME, Step, Story, Watched
 from ltihost.records import Attempt
 from ltihost.testing.driver import walk
@@ -59,6 +60,15 @@ def test_check_tells_the_same_story_for_every_lms() -> None:
 )
 def test_an_unknown_name_is_answered_with_those_there_are(arguments: list[str], code: str) -> None:
     assert f"[{code}]" in NOTHING.refused("demo", "--check", *arguments)
+
+
+def test_a_story_without_a_step_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object, **__: object) -> list[Step]:
+        return []
+
+    monkeypatch.setattr(demo_stage, "play", nothing)
+    assert "none failed" not in NOTHING.run("demo", "--check", status=1).stdout
+    assert json.loads(NOTHING.run("demo", "--check", "--json", status=1).stdout) == []
 
 
 @pytest.mark.parametrize("taken", ["host", "campus"])

@@ -45,6 +45,15 @@ def test_plain_http_serves_only_inside_the_permitted_networks(cli: Cli, networks
         assert "[url_insecure]" in cli.refused(*words)
 
 
+@pytest.mark.parametrize("url", [
+    "http://a..b/", f"http://{'a' * 64}.example/", "http://[::1/", "http://a.example:port/",
+])  # fmt: skip
+def test_a_url_that_is_none_is_said_to_be_none(uni: Cli, url: str) -> None:
+    uni = Cli(uni.environment | {"LTIHOST_ALLOW_NETWORKS": "127.0.0.0/8"})
+    assert "[url_invalid]" in uni.refused("app", "create", "film", "--name", "F", "--launch-url", url)
+    assert "[url_invalid]" in uni.refused("app", "set", "quiz", f"picker-url={url}")
+
+
 def test_an_application_of_a_tenant_is_found_without_naming_it(uni: Cli) -> None:
     uni.run("app", "create", "film", "--tenant", "uni", "--name", "F", "--launch-url", "https://film.example/")
     said = uni.refused("app", "show", "film")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ltihost.errors import ConfigurationError
 from ltihost.logs import DENIED, REDACTED, configure_logs, describe, scrub
+from tests.log_sink import log_sink
 
 NAME = "Zoë Kanarienvogel"
 EMAIL = "zoe.kanarienvogel@campus.example"
@@ -40,14 +41,8 @@ class Opaque:
 
 @pytest.fixture
 def sink() -> Iterator[io.StringIO]:
-    """A log that is no terminal; what was configured before comes back."""
-    root, former = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logs(stream=stream)
-    yield stream
-    root.handlers, root.level = handlers, level
-    structlog.configure(**former)
+    with log_sink() as stream:
+        yield stream
 
 
 def lines(sink: io.StringIO) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -20,10 +21,10 @@ from ltihost.settings import Settings
 from ltihost.store import grades_intake, line_item_sync, line_items
 from ltihost.store.database import Database
 from ltihost.store.grades import Claim, Verdict
-from ltihost.store.script import Each, Many, Script, Written
+from ltihost.store.script import Each, Either, Many, Script, Statement, Written
 from ltihost.store.service_tables import GradeSlot, LineItem, Roster
 from ltihost.store.tables import Membership
-from tests.core.grades.support import Book, launch, make_book
+from tests.core.grades.support import Book, add_line_item, launch, make_book
 
 DAY = 86_400.0
 
@@ -50,27 +51,63 @@ async def test_a_score_that_comes_while_its_column_is_made_is_sent(postgres_sett
 def _interrupted(book: Book, sql: str, job: threading.Thread, *, wait: float = 5.0) -> Written[Any]:
     """A score comes in, and right after this statement of it the job begins; so long the score waits for its end."""
 
-    def interleaved(now: float) -> Script[Any]:
-        script = grades_intake.take([book.intake()], book.db.box, now)
-        statement = next(script)
-        while True:
-            rows = yield statement
-            if isinstance(statement, Each | Many) and statement.sql == sql and job.ident is None:
-                job.start()
-                job.join(wait)
-            try:
-                statement = script.send(rows)
-            except StopIteration as end:
-                return end.value
+    def after(statement: Statement) -> None:
+        if isinstance(statement, Each | Many) and statement.sql == sql and job.ident is None:
+            job.start()
+            job.join(wait)
 
-    return interleaved
+    return lambda now: _followed(grades_intake.take_alone(book.intake(), book.db.box, now), after)
+
+
+def _followed(script: Script[Any], after: Callable[[Statement], None]) -> Script[Any]:
+    """The script; `after` is called after each statement of it."""
+    statement = next(script)
+    while True:
+        rows = yield statement
+        after(statement)
+        try:
+            statement = script.send(rows)
+        except StopIteration as end:
+            return end.value
 
 
 async def _tell(settings: Settings, book: Book, made: Column) -> None:
+    await _elsewhere(settings, book, line_item_sync.told, book.line_item_id, made, 1, time.time())
+
+
+async def _elsewhere(settings: Settings, book: Book, work: Callable[..., Any], *values: Any) -> None:
+    """As another process."""
     other = Database(settings)
     await other.open()
-    await other.run(book.tenant_id, line_item_sync.told, book.line_item_id, made, 1, time.time())
+    await other.run(book.tenant_id, work, *values)
     await other.close()
+
+
+@pytest.mark.postgres
+async def test_a_score_that_comes_while_its_column_goes_and_comes_back_is_sent(postgres_settings: Settings) -> None:
+    """It was there at the first look, which is repeated for the sake of another score whose column is still made."""
+    db = Database(postgres_settings)
+    await db.open()
+    book = await make_book(db, learners=2)
+    made = Column(None, "Quiz", Decimal(10), url="https://lms.example/items/2")
+    wanted = await add_line_item(book.world, book.context_id, state="wanted", url=None)
+    (url,) = {item.url for item in await book.rows(LineItem) if item.url}
+    jobs = [
+        lambda: _elsewhere(postgres_settings, book, line_items.lost, book.line_item_id, url, time.time()),
+        lambda: _tell(postgres_settings, book, made),
+    ]
+
+    def after(statement: Statement) -> None:
+        if jobs and isinstance(statement, Each) and isinstance(statement.sql, Either):  # a look
+            job = threading.Thread(target=asyncio.run, args=[jobs.pop(0)()])
+            job.start()
+            job.join()
+
+    intakes = [book.intake(line_item_id=wanted), book.intake(user_id=book.learners[1])]
+    await db.transact(book.tenant_id, lambda now: _followed(grades_intake.take(intakes, db.box, now), after))
+    assert jobs == []
+    assert (await book.slot(1)).state == "pending"
+    await db.close()
 
 
 @pytest.mark.postgres
@@ -80,7 +117,7 @@ async def test_a_first_score_does_not_come_to_a_column_that_was_deleted_meanwhil
     await db.open()
     book, ended = await make_book(db), list[str]()
     job = threading.Thread(target=lambda: ended.append(asyncio.run(_delete(postgres_settings, book))))
-    [outcome] = await db.transact(book.tenant_id, _interrupted(book, grades_intake.LOOK, job))
+    outcome = await db.transact(book.tenant_id, _interrupted(book, grades_intake.LOOK, job))
     assert isinstance(outcome, NotFound)
     assert (ended, outcome.code) == (["deleted"], "line_item_unknown")
     assert await book.rows(GradeSlot) == []

@@ -16,7 +16,7 @@ from ltihost.store.database import Database
 from ltihost.store.grades import Intake, Taken
 from ltihost.store.script import Script
 from tests.conftest import Postgres
-from tests.core.grades.support import Book, GradeEvent, GradeSlot, make_book
+from tests.core.grades.support import Book, GradeEvent, GradeSlot, add_line_item, make_book
 
 UNTIL_SOMEBODY_WAITS = """
 DO $$ BEGIN
@@ -168,6 +168,50 @@ async def test_a_slot_in_other_hands_holds_up_nobody_else(shared: Book, admin: a
     assert not waiting.done()
     await held.rollback()
     assert (await waiting).delivery.given == 9
+
+
+NEW_KEY = """
+INSERT INTO idempotency_keys (tenant_id, api_key_id, key, request_hash, object_id, created_at)
+VALUES ($1, 'key', $2, '', 'dlv_other', 1)
+"""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("first_of_all", [False, True])
+@pytest.mark.parametrize("held_up_by", ["key", "slot", "line item"])
+async def test_what_a_frozen_process_holds_holds_up_nobody_else(
+    shared: Book, admin: asyncpg.Connection, held_up_by: str, first_of_all: bool
+) -> None:
+    """One of them has to wait for it: for its key, for its slot that is new, for its line item that is not ready."""
+    first, second, third = shared.learners
+    await shared.take(user_id=third)  # or they would all wait for the platform's row, which the very first score makes
+    pending = await add_line_item(shared.world, shared.context_id, state="wanted", url=None)
+    one = shared.intake(
+        user_id=first, idempotency_key="k", line_item_id=pending if held_up_by == "line item" else shared.line_item_id
+    )
+    held = admin.transaction()
+    await held.start()
+    await _hold(admin, held_up_by, one)
+    waiting = asyncio.create_task(shared.grades.take(one))
+    if first_of_all:  # the others come when it is under way already
+        await admin.execute(UNTIL_SOMEBODY_WAITS, timeout=10)
+    async with asyncio.timeout(4):  # a lock is waited for five seconds
+        others = (shared.intake(user_id=learner, attempt=2) for learner in (second, third))
+        assert said(await at_once(shared, *others)) == ["pending"] * 2
+    assert not waiting.done()
+    await held.rollback()
+    assert (await waiting).delivery.given == 8
+
+
+async def _hold(admin: asyncpg.Connection, what: str, intake: Intake) -> None:
+    """As a process that is about to store this score, or to change its line item, and gets no further."""
+    tenant_id, line_item_id, user_id = intake.tenant_id, intake.line_item_id, intake.posted.user_id
+    statements: dict[str, tuple[Any, ...]] = {
+        "key": (NEW_KEY, tenant_id, intake.idempotency_key),
+        "slot": (grades_intake.NEW_SLOT, tenant_id, "dlv_other", line_item_id, user_id, 1.0),
+        "line item": ("UPDATE line_items SET version = 2 WHERE tenant_id = $1 AND id = $2", tenant_id, line_item_id),
+    }
+    await admin.execute(*statements[what])
 
 
 @pytest.mark.postgres

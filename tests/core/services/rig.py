@@ -171,9 +171,11 @@ async def rig(services: Handler | None = None, *, timeouts: Timeouts | None = No
         )  # fmt: skip
         made = Rig(lms, clock, keys, tokens, outbound, Origins({origin_of(server.url("/")) or ""}), registration,
                    lambda answer, operation: None)  # fmt: skip
-        yield made
-        await tokens.aclose()
-        await outbound.aclose()
+        try:
+            yield made
+        finally:
+            await tokens.aclose()
+            await outbound.aclose()
 
 
 def replies(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Handler:

@@ -218,9 +218,17 @@ async def test_what_broke_after_sending_may_have_been_applied_and_is_not_repeate
         assert len(at.lms.calls) == 1
 
 
-async def test_a_body_that_never_ends_after_a_success_changes_nothing() -> None:
-    async with rig(drips(1), timeouts=Timeouts(connect=0.3, read=0.2, total=5)) as at:
+@pytest.mark.parametrize(
+    ("pause", "timeouts"), [(1, Timeouts(read=0.2)), (0.05, Timeouts(total=0.5))], ids=["stops", "drips"]
+)
+async def test_a_body_that_never_ends_after_a_success_changes_nothing(pause: float, timeouts: Timeouts) -> None:
+    async with rig(drips(pause), timeouts=timeouts) as at:
         assert await at.send() == Delivered()
+
+
+async def test_a_change_of_protocol_delivers_no_score() -> None:
+    async with rig(replies(b"", 101)) as at:
+        assert await at.send() == RetryLater("connection_failed", applied="perhaps")
 
 
 async def test_a_refused_connection_was_not_applied() -> None:

@@ -14,7 +14,7 @@ from ltihost.lti import keys, line_items, memberships, results
 from ltihost.outbound import Timeouts
 from ltihost.plugins import Delivered, RetryLater
 from tests.core.services.rig import Rig, rig
-from tests.core.support_loopback import Handler, Request, answer, answers, bombs, in_turn, loopback
+from tests.core.support_loopback import Handler, Request, answer, answers, bombs, drips, in_turn, loopback
 from tests.core.support_stage import stage
 
 METADATA = "http://169.254.169.254/latest/meta-data/"
@@ -61,6 +61,13 @@ async def test_an_answer_200_without_a_token_delivers_no_score(broken: Handler) 
         assert at.lms.calls == []
 
 
+async def test_a_token_that_drips_delivers_no_score() -> None:
+    async with rig(timeouts=Timeouts(total=0.3)) as at:
+        at.lms.token = drips(0.05)
+        assert await at.send() == RetryLater("token_unavailable", applied="no")
+        assert at.lms.calls == []
+
+
 async def test_a_renewal_that_is_answered_200_without_a_token_delivers_no_score() -> None:
     async with rig(answers(b"", 401)) as at:
         at.lms.token = in_turn(at.lms.token, answers(b"<html>maintenance</html>"))
@@ -68,8 +75,24 @@ async def test_a_renewal_that_is_answered_200_without_a_token_delivers_no_score(
         assert len(at.lms.calls) == 1
 
 
-async def test_a_bomb_after_a_score_changes_nothing_about_the_score() -> None:
+@pytest.mark.parametrize("page", [
+    b"<!DOCTYPE html><title>Maintenance</title>", b"\xef\xbb\xbf\r\n <HTML lang='en'>Please sign in", b"<html>",
+])  # fmt: skip
+async def test_a_page_for_people_in_the_place_of_an_answer_delivers_no_score(page: bytes) -> None:
+    """A proxy in between says 200, and the gradebook never heard of it."""
+    async with rig(in_turn(answers(page), answers(b""))) as at:
+        assert await at.send() == RetryLater("web_page")
+        assert await at.send() == Delivered()
+
+
+async def test_a_body_larger_than_any_answer_to_a_score_delivers_none() -> None:
     async with rig(bombs) as at:
+        assert await at.send() == RetryLater("too_large")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"OK", b"{", b'{"title": "<html>"}'])
+async def test_any_other_body_of_a_good_answer_is_of_no_interest(body: bytes) -> None:
+    async with rig(answers(body, content_type="text/html; charset=utf-8")) as at:
         assert await at.send() == Delivered()
 
 

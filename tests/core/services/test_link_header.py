@@ -94,6 +94,6 @@ def test_what_is_written_by_the_rules_is_read_back_whole(links: list[tuple[str, 
 
 @pytest.mark.parametrize("piece", ["<", "<>", '<>;a="', ';"', "; ", "<a>;", '<a>;rel="\\'])
 def test_a_long_header_takes_no_long_time(piece: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     assert len(list(read_links(piece * 20_000))) <= 20_000
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2

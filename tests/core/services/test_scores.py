@@ -142,11 +142,6 @@ async def test_any_success_is_one(status: int, body: bytes) -> None:
         assert await at.send() == Delivered()
 
 
-async def test_a_success_whose_body_is_too_long_is_one() -> None:
-    async with rig(replies(b"x" * 70_000)) as at:
-        assert await at.send() == Delivered()
-
-
 async def test_without_the_offered_scope_nothing_is_sent() -> None:
     async with rig() as at:
         urls = replace(at.urls, ags_scopes=(SCOPE_LINE_ITEM,))

@@ -92,7 +92,7 @@ async def test_a_certificate_that_is_not_trusted_was_sent_nothing(untrusted: ssl
 @pytest.mark.parametrize(
     ("broken", "code", "status"),
     [(hangs, "timeout", None), (resets, "connection_failed", None), (drips(5), "timeout", 200),
-     (bombs, "too_large", 200)],
+     (drips(0.1), "timeout", 200), (bombs, "too_large", 200)],
 )  # fmt: skip
 async def test_what_fails_later_may_have_been_read_and_is_sent_once(
     broken: Handler, code: str, status: int | None

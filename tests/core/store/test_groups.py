@@ -42,7 +42,13 @@ def groups() -> Groups:
 
 
 async def asked(store: Store, groups: Groups, *values: str, place: str = "here") -> list[asyncio.Task[AcceptOutcome]]:
-    """The first of them is under way, the others wait."""
+    """They are under way together, or wait when others are."""
+    return await asked_of(store, groups, *values, place=place)
+
+
+async def asked_of(
+    store: groups_module.Store[str, AcceptOutcome], groups: Groups, *values: str, place: str = "here"
+) -> list[asyncio.Task[AcceptOutcome]]:
     tasks = [asyncio.create_task(groups.join(place, value, store)) for value in values]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -121,6 +127,63 @@ async def test_a_caller_who_gives_up_stops_nobody(store: Store, groups: Groups) 
     store.opened.set()
     assert (await rest[0]).user_id == "2"
     assert store.calls == [["1"], ["2"]]
+
+
+async def test_each_of_a_group_that_a_busy_database_refuses_gets_an_error_of_its_own(
+    store: Store, groups: Groups
+) -> None:
+    """The traces of all who raise the same one would gather in it."""
+    store.busy = True
+    tasks = await asked(store, groups, "1", "2")
+    store.opened.set()
+    errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert store.calls == [["1", "2"]]
+    assert errors[0] is not errors[1]
+
+
+async def test_each_whose_turn_comes_too_late_gets_an_error_of_its_own(
+    store: Store, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups_module, "WAIT_SECONDS", -1.0)
+    errors = await asyncio.gather(*await asked(store, groups, "1", "2"), return_exceptions=True)
+    assert [type(error) for error in errors] == [Busy, Busy]
+    assert errors[0] is not errors[1]
+
+
+async def test_a_store_that_answers_for_too_few_stops_nobody(groups: Groups) -> None:
+    async def store(items: Sequence[int]) -> list[int]:
+        return [item * 10 for item in items][:1]
+
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*(groups.join("here", item, store) for item in (2, 3)))
+    assert ended == [20, 30]
+
+
+async def test_a_store_that_is_cancelled_leaves_nobody_waiting(store: Store, groups: Groups) -> None:
+    """Neither those in its hands, nor those behind them, nor those who come later."""
+
+    async def cancelled(_: Sequence[str]) -> list[AcceptOutcome]:
+        await store.opened.wait()
+        raise asyncio.CancelledError
+
+    first = await asked_of(cancelled, groups, "1")
+    rest = await asked_of(cancelled, groups, "2")
+    store.opened.set()
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*first, *rest, return_exceptions=True)
+        assert [type(end) for end in ended] == [Busy, Busy]
+        assert (await groups.join("here", "3", store)).user_id == "3"
+
+
+async def test_closing_that_is_cut_short_leaves_nobody_waiting(store: Store, groups: Groups) -> None:
+    first = await asked(store, groups, "1")
+    rest = await asked(store, groups, "2")
+    closing = asyncio.create_task(groups.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(closing, *first, *rest, return_exceptions=True)
+    assert [type(end) for end in ended] == [asyncio.CancelledError, Busy, Busy]
 
 
 async def test_closing_finishes_what_waits(store: Store, groups: Groups) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy.orm import Session
 
 from ltihost.errors import DecryptionError, LtihostError
 from ltihost.records import HOST, EnabledPlugin, RoleRule
@@ -18,10 +17,10 @@ from ltihost.store import (
     directory,
     registrations,
     role_rules,
-    tables,
     tenants,
 )
 from ltihost.store.database import Database
+from tests.core.store.misplaced import copy_secrets
 from tests.core.store.support import ACTOR, DEPLOYMENT, World, digest, endpoints, make_world
 
 # Look-ups
@@ -337,16 +336,9 @@ async def test_plugin_settings_that_were_moved_do_not_open(world: World) -> None
         await world.db.run_host(
             tenants.enable_plugin, item.tenant.id, "lti", secrets={"token": item.tenant.slug}, actor=ACTOR
         )
-    await world.db.run_host(_copy_secrets, world.tenant.id, other.tenant.id)
+    await world.db.run_host(copy_secrets, world.tenant.id, other.tenant.id)
     assert await world.db.hot.deployment(world.registration.id, DEPLOYMENT) is not None
     with pytest.raises(DecryptionError) as caught:
         await world.db.hot.deployment(other.registration.id, DEPLOYMENT)
     assert isinstance(caught.value, LtihostError)
     assert caught.value.code == "secret_altered"
-
-
-def _copy_secrets(session: Session, source: str, target: str) -> None:
-    rows = [session.get(tables.TenantPlugin, (tenant_id, "lti")) for tenant_id in (source, target)]
-    assert rows[0] is not None
-    assert rows[1] is not None
-    rows[1].secrets = rows[0].secrets

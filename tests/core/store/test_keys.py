@@ -16,6 +16,7 @@ from ltihost.records import HOST
 from ltihost.settings import Settings
 from ltihost.store import keys, tables
 from ltihost.store.database import Database
+from tests.core.store.misplaced import copy_key
 from tests.core.store.support import ACTOR, World, make_world
 
 
@@ -117,15 +118,10 @@ async def test_a_revoked_key_is_gone_at_once(world: World) -> None:
 async def test_a_key_that_was_moved_does_not_open(world: World) -> None:
     """S-81: another tenant's sealed key in this row."""
     other = await make_world(world.db, "south")
-    await world.db.run_host(_copy_key, other.registration.id, world.registration.id)
+    await world.db.run_host(copy_key, other.registration.id, world.registration.id)
     with pytest.raises(DecryptionError):
         await world.db.run_host(keys.signing_key, world.registration.id)
     assert (await world.db.run_host(keys.signing_key, other.registration.id)).pem
-
-
-def _copy_key(session: Session, source: str, target: str) -> None:
-    (given,), (taken,) = keys.listed(session, source), keys.listed(session, target)
-    taken.private_pem = given.private_pem
 
 
 async def test_nobody_s_keys(world: World) -> None:

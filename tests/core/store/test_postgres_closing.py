@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ltihost.errors import Busy
 from ltihost.settings import Settings
 from ltihost.store.database import Database
+from ltihost.store.groups import Groups
 from tests.conftest import Postgres
 
 pytestmark = pytest.mark.postgres
@@ -87,6 +88,29 @@ async def test_work_that_is_cut_off_keeps_nothing_open(database: Database, admin
         work.cancel()
         await database.close()
     assert work.cancelled()
+    await _until_gone(admin)
+
+
+@pytest.mark.parametrize("which", ["launches", "scores"])
+async def test_cut_off_while_a_group_is_stored_it_still_disconnects(
+    database: Database, admin: asyncpg.Connection, which: str
+) -> None:
+    groups: Groups = database.hot._groups if which == "launches" else database.groups  # type: ignore[attr-defined]
+    storing = asyncio.Event()
+
+    async def never(_: Sequence[object]) -> Sequence[object]:
+        storing.set()
+        await asyncio.Event().wait()
+        return ()
+
+    work = asyncio.create_task(groups.join("place", None, never))
+    await storing.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.wait([closing], timeout=0.05)
+    closing.cancel()
+    await asyncio.wait([closing])
+    work.cancel()
+    assert closing.cancelled()
     await _until_gone(admin)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from ltihost.errors import Conflict, NotFound
 from ltihost.lti.roles import read_roles
 from ltihost.service_records import Member, RosterChange
 from ltihost.store import roster_queries, rosters, tables
+from ltihost.store.roster_people import Listed, Sync
 from ltihost.store.service_tables import ContextServices, Event, RosterRun
 from tests.core.store.support import ADA, World, make_world
 
@@ -23,7 +27,7 @@ INSTRUCTOR = "http://purl.imsglobal.org/vocab/lis/v2/membership#Instructor"
 
 def listed(key: str, *, role: str = "learner", uri: str = LEARNER, group: str | None = "member", **member: Any) -> Any:
     made = Member(key, True, role, read_roles([uri]), **member)  # type: ignore[arg-type]
-    return rosters.Listed(key, made, "user", group)
+    return Listed(key, made, "user", group)
 
 
 def _offer(session: Session, world: World, context_id: str, url: str | None) -> None:
@@ -59,16 +63,23 @@ class Course:
         return await self.world.db.run(self.world.tenant.id, function, *args, **named)
 
     async def sync(
-        self, *members: rosters.Listed, remove: bool = True, sync_roles: bool = True, keep_launched: bool = False
+        self, *members: Listed, remove: bool = True, sync_roles: bool = True, keep_launched: bool = False
     ) -> RosterChange:
         sync = await self.run(rosters.begin, self.context_id, time.time())
         leaving, _ = await self.run(rosters.would_leave, sync, {member.key for member in members})
-        change: RosterChange = await self.run(
-            rosters.finish, sync, members, RosterChange(self.context_id, sync.generation),
-            rosters.Totals(1, len(members), 0), leaving=leaving, sync_roles=sync_roles, keep_launched=keep_launched,
-            remove=remove, now=time.time(),
-        )  # fmt: skip
+        how = {"remove": remove, "sync_roles": sync_roles, "keep_launched": keep_launched}
+        change: RosterChange = await self.run(self.ending, sync, members, leaving=leaving, **how)
         return change
+
+    def ending(
+        self, session: Session, sync: Sync, members: Sequence[Listed], *, leaving: Sequence[str] = (),
+        remove: bool = True, sync_roles: bool = True, keep_launched: bool = False,
+    ) -> RosterChange:  # fmt: skip
+        """All of the members in the last transaction."""
+        return rosters.finish(
+            session, sync, members, RosterChange(self.context_id, sync.generation), rosters.Totals(1, len(members), 0),
+            leaving=leaving, sync_roles=sync_roles, keep_launched=keep_launched, remove=remove, now=time.time(),
+        )  # fmt: skip
 
     async def people(self) -> dict[str, tables.Membership]:
         pairs = await self.run(roster_queries.members, self.context_id)
@@ -185,6 +196,55 @@ async def test_a_sync_that_was_cut_off_stands_in_nobody_s_way(course: Course) ->
     await course.run(rosters.begin, course.context_id, time.time())
     runs = {run.id: run for run in await course.run(roster_queries.runs, context_id=course.context_id)}
     assert (runs[first.run_id].state, runs[first.run_id].code) == ("failed", "abandoned")
+
+
+async def test_a_sync_that_was_given_up_stores_nothing_more(course: Course) -> None:
+    """It was only slow: what it read is older than what another sync stored meanwhile."""
+    slow = await course.run(rosters.begin, course.context_id, time.time() - 3_600)
+    await course.sync(listed("ada"), listed("newcomer"))
+    old = [listed("ada"), listed("long gone")]
+    storing: list[tuple[Any, ...]] = [
+        (rosters.would_leave, slow, {"ada", "long gone"}),
+        (partial(rosters.apply, sync_roles=True, now=time.time()), slow, old),
+        (partial(course.ending, leaving=[(await course.people())["newcomer"].user_id]), slow, old),
+    ]
+    for function, *args in storing:
+        with pytest.raises(Conflict) as caught:
+            await course.run(function, *args)
+        assert caught.value.code == "roster_superseded"
+    assert {key for key, row in (await course.people()).items() if row.active} == {"ada", "newcomer"}
+    assert await course.run(_state, slow.run_id) == "failed"
+
+
+async def test_a_sync_is_given_up_or_applied_but_not_both(course: Course) -> None:
+    """Its last transaction and the beginning of the next sync meet."""
+    for _ in range(5):
+        slow = await course.run(rosters.begin, course.context_id, time.time() - 3_600)
+        meeting: tuple[Any, Any] = await asyncio.gather(
+            course.run(course.ending, slow, [listed("ada")]),
+            course.run(rosters.begin, course.context_id, time.time()),
+            return_exceptions=True,
+        )
+        applied, after = meeting
+        assert isinstance(after, Sync)
+        given_up = isinstance(applied, Conflict)
+        assert given_up or isinstance(applied, RosterChange)
+        assert await course.run(_state, slow.run_id) == ("failed" if given_up else "applied")
+        assert after.generation == slow.generation + (not given_up)
+        await course.run(course.ending, after, [listed("ada")])
+
+
+@pytest.mark.parametrize("state", ["applied", "failed"])
+async def test_a_sync_that_has_ended_is_not_ended_again(course: Course, state: str) -> None:
+    sync = await course.run(rosters.begin, course.context_id, time.time())
+    if state == "applied":
+        await course.run(course.ending, sync, [listed("ada")])
+    else:
+        await course.run(rosters.stop, sync, "failed", "page_7", "It broke off.", 50.0)
+    await course.run(rosters.stop, sync, "held", "cut_off", "Too late.", 60.0)
+    assert await course.run(_state, sync.run_id) == state
+    roster = await course.run(rosters.roster, course.context_id)
+    assert (roster.code, roster.stale_since) == ((None, None) if state == "applied" else ("page_7", 50.0))
 
 
 async def test_a_failed_sync_leaves_members_and_generation(course: Course) -> None:

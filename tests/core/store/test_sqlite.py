@@ -18,7 +18,7 @@ from ltihost.errors import Busy, ConfigurationError
 from ltihost.settings import Settings
 from ltihost.store import sqlite, tables, tenants
 from ltihost.store.database import Database
-from ltihost.store.sqlite import connect, database_path
+from ltihost.store.sqlite import DatabaseFile, connect, database_path
 from ltihost.store.sqlite_writer import GROUP, GroupWriter
 from tests.core.store.support import ACTOR, World, make_world
 
@@ -190,7 +190,7 @@ async def test_a_read_only_database_is_busy(world: World) -> None:
 async def writer(tmp_path: Path) -> AsyncIterator[GroupWriter]:
     path = tmp_path / "group.db"
     sqlite.create_file(path)
-    made = GroupWriter(path)
+    made = GroupWriter(DatabaseFile(path))
     await made.run(lambda db: db.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY, transaction_of INTEGER)"))
     yield made
     await made.close()

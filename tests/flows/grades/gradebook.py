@@ -48,6 +48,7 @@ class Gradebook:
     token_rule: Callable[[int], tuple[int, dict[str, Any]]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     token_headers: dict[str, str] = field(default_factory=dict)
+    tokens_flow: asyncio.Event = field(default_factory=asyncio.Event)
     refused_tokens: set[str] = field(default_factory=set)
     tokens: int = 0
     at_once: int = 0
@@ -67,6 +68,9 @@ class Gradebook:
         """How often something was applied, by person."""
         return Counter(entry.user for entry in self.ledger)
 
+    def __post_init__(self) -> None:
+        self.tokens_flow.set()
+
     async def serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
         parts = urlsplit(request.path)
         if parts.path == "/token":
@@ -81,6 +85,7 @@ class Gradebook:
 
     async def _token(self, writer: asyncio.StreamWriter) -> None:
         self.tokens += 1
+        await self.tokens_flow.wait()
         status, body = self.token_rule(self.tokens) if self.token_rule else (200, {})
         granted = {"access_token": f"token-{self.tokens}", "token_type": "bearer", "expires_in": 3600}
         granted["scope"] = " ".join(SCOPES)

@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from ltihost.flows.grades.deliver import ScoreRunner
 from ltihost.host import Host
 from ltihost.plugins.loader import load_plugins
 from ltihost.settings import Settings
+from ltihost.store import grade_queries
+from ltihost.store.grade_queries import Fault
+from ltihost.store.grades import Terms
 from ltihost.store.grades_store import Grades
 from tests.core.grades.support import DeliveryTry, GradeSlot, PlatformHealth
 from tests.flows.grades.gradebook import Gradebook
@@ -40,8 +44,23 @@ async def outcomes(rig: Rig) -> list[tuple[str, str | None]]:
 
 
 async def breaker(rig: Rig) -> tuple[str, int, float]:
-    (health,) = await rig.book.rows(PlatformHealth)
+    health = await shown(rig, "score")
     return health.state, health.failures, health.open_until
+
+
+async def shown(rig: Rig, kind: str) -> PlatformHealth:
+    (health,) = [row for row in await rig.book.rows(PlatformHealth) if row.kind == kind]
+    assert isinstance(health, PlatformHealth)
+    return health
+
+
+async def faults(rig: Rig, *, after: float = 0.0) -> set[str]:
+    now = time.time() + rig.book.shift + after
+    return {fault.code for fault in await rig.book.db.run_host(_faults, now)}
+
+
+def _faults(session: Session, now: float) -> list[Fault]:
+    return list(grade_queries.faults(session, now))
 
 
 async def test_ten_minutes_without_tokens_fail_no_score_while_one_lives(rig: Rig) -> None:
@@ -129,5 +148,60 @@ async def test_a_token_endpoint_that_throttles_is_asked_again_when_it_says(rig: 
     for _ in range(4):
         await rig.deliver(after=20)
     assert len(rig.lms.grades) == 8
-    (health,) = await rig.book.rows(PlatformHealth)
+    health = await shown(rig, "score")
     assert (health.state, health.rate) == ("closed", None)
+
+
+async def test_scores_that_wait_for_a_token_say_so(rig: Rig) -> None:
+    """Also those that nobody tried to send, and nobody else is kept from sending by it."""
+    rig.lms.token_rule = down
+    for learner in range(30):
+        await take(rig, learner)
+    await rig.deliver()
+    slots = await rig.book.db.run_host(grade_queries.listed)
+    assert {(slot.delivery.state, slot.delivery.code) for slot in slots} == {("pending", "token_unavailable")}
+    assert None in {slot.code for slot in await rig.book.rows(GradeSlot)}
+    assert await rig.book.grades.due() == [rig.book.platform]
+
+
+async def test_scores_that_wait_for_a_token_are_not_forgotten(rig: Rig) -> None:
+    rig.lms.token_rule = down
+    for learner in range(30):
+        await take(rig, learner)
+    for _ in range(40):
+        await rig.deliver(after=MINUTE)
+        assert await faults(rig) == set()
+    assert await faults(rig, after=60 * MINUTE) == {"forgotten"}  # no worker has said anything since
+    rig.lms.token_rule = None
+    for _ in range(16):
+        await rig.deliver(after=MINUTE)
+    tokens = await shown(rig, "token")
+    assert (tokens.state, tokens.code) == ("closed", None)
+    assert len(rig.lms.grades) == 30
+
+
+async def test_a_client_that_is_refused_does_not_end_an_outage_of_tokens(rig: Rig) -> None:
+    """It is no token either."""
+    rig.lms.token_rule = down
+    for learner in range(30):
+        await take(rig, learner)
+    await rig.deliver()
+    rig.lms.token_rule = lambda _: (401, {"error": "invalid_client"})
+    for _ in range(8):
+        await rig.deliver(after=16 * MINUTE)
+    assert (await breaker(rig))[0] == "open"
+    assert (await shown(rig, "token")).state == "open"
+
+
+async def test_a_score_whose_time_ended_before_it_had_a_token_was_not_sent(settings: Settings, lms: Gradebook) -> None:
+    rig = await make_rig(settings, lms, terms=Terms(send=0.2))
+    lms.tokens_flow.clear()
+    await take(rig, 0)
+    await rig.deliver()
+    lms.tokens_flow.set()
+    slot = await rig.book.slot()
+    assert (slot.state, slot.code, slot.tries, slot.unknown_outcome) == ("pending", "timeout", 0, False)
+    assert await breaker(rig) == ("closed", 0, 0.0)
+    await rig.deliver(after=MINUTE)
+    assert rig.standing() == (7, 10)
+    await rig.host.close()

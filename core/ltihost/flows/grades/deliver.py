@@ -76,10 +76,12 @@ class ScoreRunner:
         self._lanes: defaultdict[Platform, Lane] = defaultdict(lambda: Lane(self._settle))
         self._room = asyncio.Semaphore(LANES)
         self._tasks: set[asyncio.Task[None]] = set()
+        #: How many scores this process has in hand.
+        self._held = 0
         #: Whether platforms were left for later, since too much was under way.
         self._full = False
-        #: How many of the platforms with something due came by in this turn; 0 when the next turn begins.
-        self._seen = 0
+        #: The platforms that were visited in this turn and brought nothing, though something is due there.
+        self._seen: set[Platform] = set()
         #: Seconds until pacing lets more through; None when it holds nothing back.
         self.again: float | None = None
 
@@ -93,10 +95,13 @@ class ScoreRunner:
 
     async def start(self) -> int:
         """Claim what is due and there is room for, and begin to deliver it; answers how many scores that are."""
+        whole = not self._seen
         while True:
             started = await self._start_some()
-            if started or not self._seen or self._full or self.stopping:
+            ended = not self._seen
+            if started or self._full or self.stopping or (ended and whole):
                 return started
+            whole = whole or ended  # those with whom a turn began earlier may have become ready since
 
     async def finish(self) -> None:
         """Wait until everything that was started is settled."""
@@ -107,22 +112,27 @@ class ScoreRunner:
         """One portion of the platforms. The next one follows, whatever this one brought: many may be held back at the
         moment (paced, or busy), and they keep nobody from their turn."""
         started, self._full = 0, not self._has_room
-        if self._full or self._seen == 0:
+        if self._full or not self._seen:
             self.again = None
         if self._full:
             return 0
-        platforms = (await self._grades.due(self._seen + PLATFORMS))[self._seen :]
-        self._seen = self._seen + PLATFORMS if len(platforms) == PLATFORMS else 0
-        for platform in platforms:
+        most = len(self._seen) + PLATFORMS
+        due = await self._grades.due(most)
+        for platform in [platform for platform in due if platform not in self._seen]:
             self._full = not self._has_room
             if self.stopping or self._full:
-                break
-            started += await self._start(platform)
+                return started
+            brought = await self._start(platform)
+            started += brought
+            if not brought:
+                self._seen.add(platform)
+        if len(due) < most:  # that were all
+            self._seen.clear()
         return started
 
     @property
     def _has_room(self) -> bool:
-        return len(self._tasks) <= AHEAD * LANES - AT_ONCE
+        return self._held <= AHEAD * LANES - AT_ONCE
 
     async def _start(self, platform: Platform) -> int:
         lane, deadline = self._lanes[platform], time.monotonic() + self._terms.deadline
@@ -138,6 +148,7 @@ class ScoreRunner:
             self.again = min(claimed.again, claimed.again if self.again is None else self.again)
         for claim in claimed.claims:
             lane.held += 1
+            self._held += 1
             task = asyncio.create_task(self._work(lane, claim, deadline))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -149,12 +160,15 @@ class ScoreRunner:
             binding, verdict = await self._deliver(lane, claim, deadline)
             settled = await lane.settle(claim, verdict)
             await self._tell(settled, binding, verdict)
+            if (tokens := lane.token_news()) is not None:
+                await self._grades.note_tokens(claim.platform, tokens)
         except LtihostError as error:
             log.warning("grade.not_settled", delivery=claim.slot_id, code=error.code)
         except Exception:
             log.exception("grade.not_settled", delivery=claim.slot_id)
         finally:
             lane.held -= 1
+            self._held -= 1
             if self._has_room and (self._full or (lane.more and lane.has_room)):
                 self._progress()
 
@@ -187,7 +201,7 @@ class ScoreRunner:
             return _UNSENT
         verdict = await self._judge(lane, claim, scaled, adapter, outcome)
         if self._lacks_token(lane, adapter, outcome):
-            verdict = replace(verdict, counts=False, platform=None)
+            verdict = replace(verdict, counts=False, platform=None, unknown=False)
         return _with_answer(verdict, adapter.client.answered)
 
     async def _send(self, claim: Claim, score: Score, adapter: LtiAdapter, deadline: float) -> Outcome | None:
@@ -231,6 +245,8 @@ class ScoreRunner:
                 lane.tokens = breaker.failed(lane.tokens, now, code)
             case RetryLater(code, after) | PausePlatform(code, after) if after is not None:
                 lane.tokens = breaker.paused(lane.tokens, now, asked_delay(after), code)
+            case PausePlatform():  # refused to all workers: the breaker that they share opens
+                return False
             case _:
                 lane.tokens = breaker.succeeded(lane.tokens, now)
                 return False

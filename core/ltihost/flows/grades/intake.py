@@ -49,6 +49,7 @@ Number = Annotated[
     AfterValidator(_without_sign_of_zero),
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
+_ABOVE_ZERO = {"type": "number", "exclusiveMinimum": 0}
 
 
 class ScoreBody(BaseModel):
@@ -61,7 +62,7 @@ class ScoreBody(BaseModel):
         default=None,
         description="Null reports progress only; as a newer revision it takes back the grade of its attempt.",
     )
-    maximum: Annotated[Number, Field(gt=0)] | None = Field(
+    maximum: Annotated[Number, Field(gt=0), WithJsonSchema(_ABOVE_ZERO)] | None = Field(
         default=None, description="The maximum that `given` is out of. Default: the line item's."
     )
     attempt: int = Field(default=1, ge=1, le=1_000_000, description="The application's number of the attempt.")

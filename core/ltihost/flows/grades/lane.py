@@ -31,6 +31,7 @@ class Lane:
         self.more = False
         #: Whether this process gets tokens there. Others may still have one, so it is no business of theirs.
         self.tokens = Breaker()
+        self._told = self.tokens
         self._settle = settle
         self._width = WIDTH
         self._sending = asyncio.Semaphore(WIDTH)
@@ -57,6 +58,11 @@ class Lane:
     @property
     def sending(self) -> asyncio.Semaphore:
         return self._sending
+
+    def token_news(self) -> Breaker | None:
+        """`tokens`, once, when it opened or closed since this was asked last: people should see it."""
+        told, self._told = self._told, self.tokens
+        return None if (told.code, told.open_until) == (self.tokens.code, self.tokens.open_until) else self.tokens
 
     def took_one(self) -> None:
         self._took.append(time.monotonic())

@@ -30,7 +30,8 @@ from starlette.routing import Route
 
 from ltihost import pages
 from ltihost.attempts import AttemptLog, OpenAttempt
-from ltihost.errors import Busy, Refused
+from ltihost.bindings import SEALED
+from ltihost.errors import Busy, DecryptionError, Refused
 from ltihost.fields import read_fields
 from ltihost.flows.launch.accept import Acceptance
 from ltihost.flows.launch.browser import Bound, Browser, unbound
@@ -133,6 +134,8 @@ class LaunchFlow:
         """Store why, and show the person a kind page with a short code. A browser that went away is no attempt."""
         if isinstance(error, ClientDisconnect):
             raise error
+        if isinstance(error, DecryptionError):
+            await self.host.database.alarm.ring(error)
         refused = _as_refused(attempt, error)
         if as_json and refused.code == "state_used":
             attempt.renew()  # its id belongs to the launch that was completed before
@@ -164,5 +167,7 @@ def _as_refused(attempt: OpenAttempt, error: Exception) -> Refused:
         return error
     if isinstance(error, Busy):
         return Refused("busy", "replay", received=error.code)
+    if isinstance(error, DecryptionError):
+        return Refused(SEALED, "plugin", expected="a secret that opens", received=error.where)
     log.error("launch.failed", code=attempt.code, exc_info=error)
     return Refused("unexpected", "replay", received=type(error).__name__)

@@ -44,6 +44,7 @@
 
   function getData(store, { key }) {
     if (typeof key !== "string") return { error: { code: "bad_request", message: "key must be a string" } };
+    if (mode === "get_error") return { key, error: { code: "error", message: "storage cannot be read" } };
     const value = store.has(key) ? store.get(key) : null;
     return { key, value: mode === "wrong_value" && value !== null ? value + "-of-somebody-else" : value };
   }
@@ -79,7 +80,7 @@
     const verb = data.subject.slice(prefix.length);
     if (onPage && verb === "lti.close") close(event.source);
     else if (onPage && verb === "lti.frameResize") resize(event.source, Number(data.height));
-    else if (mode !== "silent") {
+    else if (mode !== "silent" && !(mode === "get_silent" && verb === "lti.get_data")) {
       const known = typeof data.message_id === "string";
       const body = known ? answer(verb, data, event.origin) : { error: { code: "bad_request", message: "no message_id" } };
       event.source.postMessage({ subject: `${data.subject}.response`, message_id: data.message_id, ...body }, event.origin);

@@ -10,6 +10,9 @@ branch_labels = None
 depends_on = None
 
 #: On PostgreSQL the serving role has no right to do either (`access.py`).
+#: Whatever seals these rows anew, or takes a person out of them, needs a way round: there the owner's role, here the
+#: triggers dropped and made again in one transaction. A migration that has Alembic copy the table (`batch_alter_table`)
+#: has to make them again too: SQLite drops them with the old table.
 SQLITE_FACTS = (
     """
     CREATE TRIGGER grade_events_not_deleted BEFORE DELETE ON grade_events
