@@ -44,9 +44,9 @@ def test_a_teacher_adds_a_quiz_from_the_frame(world: World, chromium: Start, lms
     before = len(world.campus.platforms[lms].contexts["biology"].links)
     tool(page).get_by_role("button", name="Add to the course").click()
     if lms == "moodle":  # it asks once more
-        expect(tool(page).get_by_role("heading")).to_have_text("Add this to the course?", timeout=SLOW)
+        expect(tool(page).get_by_role("heading", name="Add this to the course?")).to_be_visible(timeout=SLOW)
         tool(page).get_by_role("button", name="Add to the course").click()
-    expect(tool(page).get_by_role("heading")).to_have_text("Added to the course", timeout=SLOW)
+    expect(tool(page).get_by_role("heading", name="Added to the course")).to_be_visible(timeout=SLOW)
     links = world.campus.platforms[lms].contexts["biology"].links
     assert (len(links), links[-1].title, links[-1].maximum) == (before + 1, "Inside a cell", 10)
     arrive(page, lambda: tool(page).get_by_role("link", name="Open Inside a cell").click())
