@@ -275,7 +275,7 @@ async def test_scores_and_rosters_of_an_lms_that_fails(
     watched.check()
 
 
-@pytest.mark.parametrize("failing", [{"scale_score", "normalise_member"}, {"grade_settled", "roster_changed"}], ids=str)
+@pytest.mark.parametrize("failing", [{"scale_score", "normalise_member"}, {"grade_settled", "roster_changed"}])
 async def test_a_plugin_that_fails_at_a_score_and_at_a_member(watched: Watched, failing: set[str]) -> None:
     launch = await watched.launched()
     gossip.failing |= failing

@@ -55,6 +55,15 @@ class Process:
         return said
 
     @property
+    def has_said_something(self) -> bool:
+        return self._heard.poll()
+
+    def forget(self) -> None:
+        """What it said so far is of no interest."""
+        while self.has_said_something:
+            self._heard.recv()
+
+    @property
     def running(self) -> bool:
         return self._process.is_alive()
 
