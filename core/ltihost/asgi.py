@@ -6,25 +6,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias, TypeVar
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
+Header: TypeAlias = tuple[bytes, bytes]
 
 _COMMON = (
-    ("x-content-type-options", "nosniff"),
-    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 )
 _DEFAULT = (
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("cache-control", "no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
 )
 
 
@@ -45,20 +45,22 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        mounted = scope["path"].startswith("/apps/")  # an application of its own decides about its pages
+        # an application of its own decides about its pages
+        default = () if scope["path"].startswith("/apps/") else _DEFAULT
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def send_framed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._common:
-                    headers[name] = value
-                for name, value in () if mounted else _DEFAULT:
-                    headers.setdefault(name, value)
-                headers["x-request-id"] = request_id
+                message["headers"] = self._framed(message["headers"], default, request_id)
             await send(message)
 
         await self._app(scope, receive, send_framed)
+
+    def _framed(self, headers: Iterable[Header], default: Iterable[Header], request_id: str) -> list[Header]:
+        ours = dict((*self._common, (b"x-request-id", request_id.encode())))
+        kept = [header for header in headers if header[0] not in ours]
+        names = {name for name, _ in kept}
+        return [*kept, *ours.items(), *(header for header in default if header[0] not in names)]
 
 
 class BodyLimit:

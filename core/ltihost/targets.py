@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from ltihost.records import Application
 
 _PORTS = {"https": 443, "http": 80}
+_AMBIGUOUS = re.compile(r"[\\\s\x00-\x1f]")
 
 
 def permitted(url: str, registered: Iterable[str]) -> bool:
@@ -34,6 +37,7 @@ def with_query(url: str, query: str) -> str:
     return f"{bare}{'&' if '?' in bare else '?'}{query}"
 
 
+@lru_cache(2_000)  # a launch names the same services as the one before it
 def origin_of(url: str | None) -> str | None:
     """Scheme, host and port as a browser writes an origin; None for what is no web URL."""
     parts = _parts(url) if url else None
@@ -46,7 +50,7 @@ def origin_of(url: str | None) -> str | None:
 
 def _parts(url: str) -> SplitResult | None:
     """None for whatever two readers could understand differently: credentials, backslashes, dot segments."""
-    if "\\" in url or any(character.isspace() or ord(character) < 32 for character in url):
+    if _AMBIGUOUS.search(url):
         return None
     try:
         parts = urlsplit(url)

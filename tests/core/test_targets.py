@@ -46,6 +46,8 @@ def test_the_application_and_what_lies_below(url: str) -> None:
         "javascript:alert(1)//https://app.example/tool",
         "https://app.example/tool\n",
         " https://app.example/tool",
+        "https://app.example/tool/\N{EM SPACE}x",
+        "https://app.example/tool/\x1cx",
         "https://аpp.example/tool",
         "https://app.example:99999/tool",
         "https://[::1/tool",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ltihost.errors import REASONS
-from ltihost.pages import WORDS, Pages
+from ltihost.pages import WORDS, Pages, redirect
 from ltihost.records import Registration
 from ltihost.settings import Settings
 from ltihost.store.sqlite import database_path
@@ -24,6 +24,24 @@ LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 def registration(**fields: Any) -> Registration:
     values = {"issuer": "https://lms.example", "auth_url": "https://sso.example/auth"} | fields
     return Registration("reg_1", "ten_1", "LMS", "lti", "active", **values)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://app.example/a?b=%20c&d=(1)#e", "https://app.example/a?b=%20c&d=(1)#e"),
+        ("https://app.example/a b?c=<d>", "https://app.example/a%20b?c=%3Cd%3E"),
+        ("https://app.example/\N{LATIN SMALL LETTER U WITH DIAERESIS}", "https://app.example/%C3%BC"),
+        ("https://app.example/\r\nSet-Cookie: a=b", "https://app.example/%0D%0ASet-Cookie:%20a=b"),
+    ],
+    ids=["plain", "unsafe", "not-ascii", "lines"],
+)
+def test_a_redirect_goes_where_it_says_and_nothing_else_comes_of_it(url: str, sent: str) -> None:
+    response = redirect(url)
+    assert response.status_code == 302
+    assert response.headers["location"] == sent
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cache-control"] == "no-store"
 
 
 async def test_pages_inside_an_lms(rig: Rig) -> None:

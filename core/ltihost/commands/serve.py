@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import socket
@@ -78,6 +79,8 @@ def build() -> ASGIApp:
     configure_logs()
     app = build_app(load_settings())
     when_told_to_stop(app.state.stopping.set)
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: every full collection would look through it while all requests wait
     return app
 
 

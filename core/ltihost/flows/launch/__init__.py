@@ -60,7 +60,7 @@ class LaunchFlow:
         self.steps_5_to_9 = Acceptance(host)
 
     def routes(self) -> list[Route]:
-        """The URLs that all registrations share come first: they are the busiest."""
+        """The busiest come first."""
         handlers = (
             ("/lti/login", self.login, ["GET", "POST"]),
             ("/lti/launch", self.launch, ["GET", "POST"]),
@@ -69,8 +69,8 @@ class LaunchFlow:
         )
         return [
             Route(prefix + path, handler, methods=methods)
-            for prefix in ("", "/r/{registration}")
             for path, handler, methods in handlers
+            for prefix in ("/r/{registration}", "")
         ]
 
     async def login(self, request: Request) -> Response:

@@ -77,15 +77,16 @@ class Acceptance:
         launch = self._launch(message, roles, binding, bound, attempt, target)
         if launch.for_user is not None:
             launch = await admit_reviewer(self.host, launch, self._adapter(binding), token.claims)
-        stored, code = await self._accept(launch, message, token, state, attempt)
-        await self.services.keep(stored)
-        return HandOver(with_query(target, f"code={code}"), code, BackgroundTask(self._afterwards, stored, item))
+        ids, code = await self._accept(launch, token, state, attempt)
+        await self.services.keep(launch, ids)
+        return HandOver(with_query(target, f"code={code}"), code, BackgroundTask(self._afterwards, launch, ids, item))
 
-    async def _afterwards(self, launch: Launch, item: Known | None) -> None:
+    async def _afterwards(self, launch: Launch, ids: hot.AcceptOutcome, item: Known | None) -> None:
         """What the person need not wait for."""
-        await self.items.note(launch, item)
+        await self.items.note(launch, ids.resource_link_id, item)
         await self.notices.note(launch)
-        await self.host.calls.launch_accepted(launch)
+        if self.host.calls.anybody_told("launch_accepted"):
+            await self.host.calls.launch_accepted(_with_ids(launch, ids))
 
     async def _verify(
         self, id_token: str, state: State, registration: Registration, attempt: OpenAttempt, received_at: float
@@ -242,15 +243,18 @@ class Acceptance:
         )
 
     async def _accept(
-        self, launch: Launch, message: Message, token: VerifiedToken, state: State, attempt: OpenAttempt
-    ) -> tuple[Launch, str]:
-        """Step 8: one transaction. The nonce is spent in it, so that a launch is either whole or never was."""
+        self, launch: Launch, token: VerifiedToken, state: State, attempt: OpenAttempt
+    ) -> tuple[hot.AcceptOutcome, str]:
+        """Step 8: one transaction. The nonce is spent in it, so that a launch is either whole or never was.
+
+        The ids that the store gave the launch's parts, and the one-time code.
+        """
         code = new_secret()
         attempt.trace.passed("replay")
         outcome = await self.host.database.hot.accept_launch(self._work(launch, token, state, attempt, code))
         if outcome.refusal is not None:
             raise Refused(outcome.refusal, _CHECK_OF.get(outcome.refusal, "deployment"))
-        return _with_ids(launch, outcome), code
+        return outcome, code
 
     def _work(
         self, launch: Launch, token: VerifiedToken, state: State, attempt: OpenAttempt, code: str

@@ -54,17 +54,17 @@ class Items:
             return None
         return item
 
-    async def note(self, launch: Launch, item: Known | None) -> None:
+    async def note(self, launch: Launch, link_id: str | None, item: Known | None) -> None:
         """Remember the link of a stored launch, once per process. What fails is tried again at the next launch."""
-        link, history = launch.resource_link, _history(launch.custom.get(LINK_HISTORY))
-        if link is None or link.id is None or (item is None and not history):
+        history = _history(launch.custom.get(LINK_HISTORY))
+        if link_id is None or (item is None and not history):
             return
-        key = (link.id, item.id if item else None)
+        key = (link_id, item.id if item else None)
         if key in self._noted:
             return
         application = launch.binding.application
         seen = Sighting(
-            link.id, application.tenant_id, application.id, key[1], history,
+            link_id, application.tenant_id, application.id, key[1], history,
             _history(launch.custom.get(CONTEXT_HISTORY)),
         )  # fmt: skip
         try:
@@ -72,7 +72,7 @@ class Items:
                 launch.binding.tenant.id, content_items.note_link, seen, now=launch.launched_at
             )
         except LtihostError as error:
-            log.warning("link.unnoted", link=link.id, code=error.code)
+            log.warning("link.unnoted", link=link_id, code=error.code)
             return
         if len(self._noted) >= MAX_NOTED:
             self._noted.clear()

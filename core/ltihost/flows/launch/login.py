@@ -29,6 +29,7 @@ WINDOW, ACCESS = "ltihost_window", "ltihost_access"
 FRAMES = frozenset({"iframe", "frame", "embed", "object"})
 #: More registrations of one issuer than this are told apart by client id only: each costs a look-up.
 MAX_NARROWED = 20
+_ALWAYS_ASKED = "scope=openid&response_type=id_token&response_mode=form_post&prompt=none"
 _STORAGE_TARGET = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -151,21 +152,17 @@ class Login:
 
     def _auth_url(self, registration: Registration, state: State, nonce: str, fields: Mapping[str, str]) -> str:
         """The authentication request. Hints go back byte for byte, and absent ones stay absent. Security Framework 5.1.1.2."""
-        query = {
-            "scope": "openid",
-            "response_type": "id_token",
-            "response_mode": "form_post",
-            "prompt": "none",
+        assert registration.auth_url is not None  # an active registration has both
+        assert registration.client_id is not None
+        given = {
             "client_id": registration.client_id,
             "redirect_uri": launch_url(self.host.settings, registration, shared=state.shared),
             "login_hint": fields["login_hint"],
-            "state": seal_state(self.host.sealer, state),
-            "nonce": nonce,
         }
         if "lti_message_hint" in fields:
-            query["lti_message_hint"] = fields["lti_message_hint"]
-        assert registration.auth_url is not None  # an active registration has all its URLs
-        return with_query(registration.auth_url, urlencode(query, quote_via=quote, errors="surrogateescape"))
+            given["lti_message_hint"] = fields["lti_message_hint"]
+        ours = f"state={seal_state(self.host.sealer, state)}&nonce={nonce}"  # text that needs no quoting
+        return with_query(registration.auth_url, f"{_ALWAYS_ASKED}&{_query(given)}&{ours}")
 
     def _rung_page(
         self, registration: Registration, state: State, auth_url: str, secret: str, fields: Mapping[str, str]
@@ -174,7 +171,7 @@ class Login:
         again = {name: value for name, value in fields.items() if name not in (WINDOW, ACCESS)}
 
         def login_url(switch: str) -> str:
-            return f"{base}/login?{urlencode({**again, switch: '1'}, quote_via=quote, errors='surrogateescape')}"
+            return f"{base}/login?{_query({**again, switch: '1'})}"
 
         return self.host.pages.rung(
             registration,
@@ -200,3 +197,8 @@ class Login:
 def deployment_hint(fields: Mapping[str, str]) -> str | None:
     """The deployment that the login names; some platforms leave out the prefix of the parameter's name."""
     return fields.get("lti_deployment_id") or fields.get("deployment_id") or None
+
+
+def _query(values: Mapping[str, str]) -> str:
+    """What was given to us as a query, byte for byte."""
+    return urlencode(values, quote_via=quote, errors="surrogateescape")

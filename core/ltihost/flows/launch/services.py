@@ -19,6 +19,7 @@ from ltihost.lti.messages import Message
 from ltihost.records import Binding, Launch, Services
 from ltihost.service_records import ServiceUrls
 from ltihost.store import services
+from ltihost.store.hot import AcceptOutcome
 from ltihost.targets import origin_of
 from ltihost.trace import Trace
 
@@ -61,16 +62,15 @@ class LaunchServices:
             _remember(self._believed, place, now + _BELIEVED_SECONDS)
         return _without(message.services, held)
 
-    async def keep(self, launch: Launch) -> None:
+    async def keep(self, launch: Launch, ids: AcceptOutcome) -> None:
         """Store where the context's services are, before the application hears of the launch and may use them.
 
         The launch is stored by now and cannot be repeated, so a failure here is only logged: the next launch tells it.
         """
-        said, context = launch.services, launch.context
-        if context is None or context.id is None or said == Services():
+        said, context_id, link_id = launch.services, ids.context_id, ids.resource_link_id
+        if context_id is None or said == Services():
             return
-        link_id = launch.resource_link.id if launch.resource_link else None
-        place, binding = (context.id, link_id), launch.binding
+        place, binding = (context_id, link_id), launch.binding
         kept, until = self._kept.get(place, (None, 0.0))
         if kept == said and self._host.clock() < until:
             return
@@ -78,13 +78,13 @@ class LaunchServices:
         try:
             await self._host.database.run(
                 binding.tenant.id, services.note, registration_id=binding.registration.id,
-                deployment_id=binding.deployment_id, context_id=context.id, resource_link_id=link_id,
+                deployment_id=binding.deployment_id, context_id=context_id, resource_link_id=link_id,
                 application=(binding.application.tenant_id, binding.application.id), urls=urls,
                 line_item_url=said.line_item_url, origins=services.origins_of(urls, said.line_item_url),
                 now=launch.launched_at,
             )  # fmt: skip
         except LtihostError as error:
-            log.warning("services.not_kept", launch=launch.id, context=context.id, code=error.code)
+            log.warning("services.not_kept", launch=launch.id, context=context_id, code=error.code)
             return
         _remember(self._kept, place, (said, self._host.clock() + _KEPT_SECONDS))
 
