@@ -25,6 +25,8 @@ from ltihost.store import keys
 from ltihost.store.database import Database
 from ltihost.store.migrations import migrate
 from ltihost.store.tables import Base
+from tests.flows.key_server import KeyServer
+from tests.flows.platform import Key
 from tests.once import make_once
 
 SECRET_KEY = "a test key without commas that is long enough"
@@ -167,6 +169,25 @@ def postgres_settings(postgres: Postgres, postgres_template: str) -> Iterator[Se
     """Settings with a migrated, empty PostgreSQL database."""
     yield postgres.settings(postgres_template)
     postgres.restore(postgres_template)
+
+
+@pytest.fixture
+async def admin(
+    postgres: Postgres, postgres_settings: Settings, postgres_template: str
+) -> AsyncIterator[asyncpg.Connection]:
+    """The superuser, in the test's PostgreSQL database."""
+    connection = await asyncpg.connect(postgres.url("postgres", postgres_template))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def key_server() -> Iterator[KeyServer]:
+    """A platform's key set, with one key."""
+    server = KeyServer()
+    server.keys = [Key("key-1").jwk()]
+    yield server
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

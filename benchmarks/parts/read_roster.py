@@ -7,6 +7,7 @@ from typing import Any
 
 from steps import obey
 
+from ltihost.commands.operator import keep_what_is_loaded
 from ltihost.flows.roster import RosterFlow
 from ltihost.host import Host
 from ltihost.logs import configure_logs
@@ -15,6 +16,7 @@ from ltihost.settings import load_settings
 
 async def opened() -> Host:
     host = Host.build(load_settings())
+    keep_what_is_loaded()
     await host.open()
     return host
 

@@ -82,7 +82,11 @@ class Host:
     async def open(self) -> None:
         """Connect, and make the host's own key set if this is the first start."""
         await self.database.open()
-        await self.database.run(HOST, keys.create, HOST, HOST)
+        try:
+            await self.database.run(HOST, keys.create, HOST, HOST)
+        except BaseException:
+            await self.database.close()
+            raise
         self.watchdog.start()
 
     async def binding(self, registration_id: str, deployment_id: str) -> Binding:

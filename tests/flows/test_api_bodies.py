@@ -19,14 +19,6 @@ PROBLEM = "application/problem+json"
 GOOD = b'{"code": "x"}'
 
 
-@pytest.fixture
-async def rig(settings: Settings) -> AsyncIterator[Rig]:
-    rig = Rig(settings)
-    await rig.start()
-    yield rig
-    await rig.stop()
-
-
 async def post(rig: Rig, body: bytes, *, key: str | None, media_type: str = "application/json") -> httpx2.Response:
     headers = {"content-type": media_type} | ({"authorization": f"Bearer {key}"} if key else {})
     return await rig.http.post(PATH, content=body, headers=headers)

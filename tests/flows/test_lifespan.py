@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from ltihost import app
+from ltihost import host as host_module
 from ltihost.app import build_app
 from ltihost.host import Host
 from ltihost.plugins.loader import load_plugins
@@ -61,6 +63,19 @@ async def test_a_worker_that_cannot_be_made_leaves_nothing_open(
         async with made.router.lifespan_context(made):
             pytest.fail("It started.")
     assert closed == [made.state.host]
+
+
+async def test_a_host_that_cannot_make_its_first_key_leaves_nothing_open(
+    sqlite_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unmade(*_: object) -> None:
+        raise RuntimeError("no key could be made")
+
+    monkeypatch.setattr(host_module.keys, "create", unmade)
+    made = Host.build(sqlite_settings, plugins=load_plugins(["lti"]))
+    with pytest.raises(RuntimeError, match="no key"):
+        await made.open()
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ltihost")] == []
 
 
 async def test_tending_that_is_cut_off_leaves_nothing_open(

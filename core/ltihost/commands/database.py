@@ -79,19 +79,9 @@ async def _database(settings: Settings) -> list[Finding]:
     try:
         for step, holds, look, fix in (
             ("writing", "the database takes writes", database.ping, "make room, and let this user write there"),
-            (
-                "role",
-                "sees one tenant at a time",
-                database.check_role,
-                "let LTIHOST_DATABASE_URL name the application role",
-            ),
-            (
-                "secret key",
-                "opens what is stored",
-                database.check_secrets,
-                "put the former key into LTIHOST_SECRET_KEY",
-            ),
-        ):
+            ("role", "sees one tenant at a time", database.check_role, "let LTIHOST_DATABASE_URL name the application role"),
+            ("secret key", "opens what is stored", database.check_secrets, "put the former key into LTIHOST_SECRET_KEY"),
+        ):  # fmt: skip
             try:
                 await look()
             except LtihostError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import resource
 import socket
@@ -18,9 +17,8 @@ import typer
 import uvicorn
 from starlette.types import ASGIApp
 
-from ltihost.commands import output
+from ltihost.commands import operator, output
 from ltihost.commands.http_limits import BoundedHttpTools
-from ltihost.commands.operator import make_ready
 from ltihost.commands.stopping import Processes, Server, when_told_to_stop
 from ltihost.errors import Conflict
 from ltihost.logs import configure_logs
@@ -49,7 +47,7 @@ def serve(
 ) -> None:
     """Answer launches and the API until stopped. Ctrl-C or SIGTERM lets requests under way end."""
     settings = load_settings()
-    asyncio.run(make_ready(settings))
+    asyncio.run(operator.make_ready(settings))
     port = port or _own_port(settings.base_url) or DEFAULT_PORT
     listener = listen(host, port)
     allow_open_files(MAX_CONNECTIONS + 200)
@@ -79,8 +77,7 @@ def build() -> ASGIApp:
     configure_logs()
     app = build_app(load_settings())
     when_told_to_stop(app.state.stopping.set)
-    gc.collect()
-    gc.freeze()  # what is loaded now stays: every full collection would look through it while all requests wait
+    operator.keep_what_is_loaded()
     return app
 
 

@@ -7,7 +7,7 @@ import asyncio
 import uvloop
 
 from ltihost.commands import output
-from ltihost.commands.operator import make_ready
+from ltihost.commands.operator import keep_what_is_loaded, make_ready
 from ltihost.host import Host
 from ltihost.logs import configure_logs
 from ltihost.settings import Settings, load_settings
@@ -27,6 +27,7 @@ def worker() -> None:
 async def _work(settings: Settings) -> None:
     await make_ready(settings)
     host, stop = Host.build(settings), asyncio.Event()
+    keep_what_is_loaded()
     await host.open()
     try:
         stop_on_signals(stop)

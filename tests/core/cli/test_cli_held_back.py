@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,17 +15,8 @@ from ltihost.store.service_tables import PlatformHealth
 from tests.core.cli.conftest import Cli, environment_of
 from tests.core.cli.test_cli_registrations import CREATE, PLATFORM
 from tests.flows.key_server import KeyServer
-from tests.flows.platform import Key
 
 FOREVER = 1e12
-
-
-@pytest.fixture
-def keys() -> Iterator[KeyServer]:
-    server = KeyServer()
-    server.keys = [Key("key-1").jwk()]
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -64,20 +54,20 @@ def check(cli: Cli, registration_id: str, *, status: int) -> list[str]:
     return [step["step"] for step in cli.json("registration", "check", registration_id, status=status)]
 
 
-def test_an_open_breaker_is_half_opened_when_nothing_fails(cli: Cli, keys: KeyServer) -> None:
-    made = cli.json(*CREATE, *PLATFORM[:-1], keys.url, "--deployment-id", "1")["id"]
+def test_an_open_breaker_is_half_opened_when_nothing_fails(cli: Cli, key_server: KeyServer) -> None:
+    made = cli.json(*CREATE, *PLATFORM[:-1], key_server.url, "--deployment-id", "1")["id"]
     health(cli, made, state="open", open_until=FOREVER, times_opened=7, opened_at=1.0, code="invalid_client")
-    keys.status = 500
+    key_server.status = 500
     assert "scores" not in check(cli, made, status=1)
     assert health(cli, made)["open_until"] == FOREVER
-    keys.status = 200
+    key_server.status = 200
     assert check(cli, made, status=0)[-1] == "scores"
     after = health(cli, made)
     assert (after["state"], after["open_until"], after["times_opened"]) == ("open", 0.0, 0)
 
 
-def test_one_that_is_closed_is_left_as_it_is(cli: Cli, keys: KeyServer) -> None:
-    made = cli.json(*CREATE, *PLATFORM[:-1], keys.url, "--deployment-id", "1")["id"]
+def test_one_that_is_closed_is_left_as_it_is(cli: Cli, key_server: KeyServer) -> None:
+    made = cli.json(*CREATE, *PLATFORM[:-1], key_server.url, "--deployment-id", "1")["id"]
     before = health(cli, made, state="closed", open_until=5.0, times_opened=0)
     assert "scores" not in check(cli, made, status=0)
     assert health(cli, made) == before

@@ -115,8 +115,8 @@ async def test_a_first_score_does_not_come_to_a_column_that_was_deleted_meanwhil
     """It read that the line item stands; before it is stored the application deletes it."""
     db = Database(postgres_settings)
     await db.open()
-    book, ended = await make_book(db), list[str]()
-    job = threading.Thread(target=lambda: ended.append(asyncio.run(_delete(postgres_settings, book))))
+    book = await make_book(db)
+    job, ended = _deletion(postgres_settings, book)
     outcome = await db.transact(book.tenant_id, _interrupted(book, grades_intake.LOOK, job))
     assert isinstance(outcome, NotFound)
     assert (ended, outcome.code) == (["deleted"], "line_item_unknown")
@@ -129,8 +129,8 @@ async def test_a_column_whose_first_score_is_just_coming_is_not_deleted(postgres
     """The score is in the database, and not committed yet: whoever deletes has to wait for it."""
     db = Database(postgres_settings)
     await db.open()
-    book, ended = await make_book(db), list[str]()
-    job = threading.Thread(target=lambda: ended.append(asyncio.run(_delete(postgres_settings, book))))
+    book = await make_book(db)
+    job, ended = _deletion(postgres_settings, book)
     await db.transact(book.tenant_id, _interrupted(book, grades_intake.NEW_SLOT, job, wait=0.5))
     await asyncio.to_thread(job.join)
     assert ended == ["line_item_has_grades"]
@@ -144,6 +144,12 @@ async def test_of_a_first_score_and_a_deletion_one_comes_through(book: Book, set
     assert len(refused) == 1
     [item] = await book.rows(LineItem)
     assert (item.state == "ready") == (len(await book.rows(GradeSlot)) == 1)
+
+
+def _deletion(settings: Settings, book: Book) -> tuple[threading.Thread, list[str]]:
+    """`_delete` as a thread that was not started, and where it leaves its answer."""
+    ended: list[str] = []
+    return threading.Thread(target=lambda: ended.append(asyncio.run(_delete(settings, book)))), ended
 
 
 async def _delete(settings: Settings, book: Book) -> str:

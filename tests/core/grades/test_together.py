@@ -15,7 +15,6 @@ from ltihost.store import grades_intake
 from ltihost.store.database import Database
 from ltihost.store.grades import Intake, Taken
 from ltihost.store.script import Script
-from tests.conftest import Postgres
 from tests.core.grades.support import Book, GradeEvent, GradeSlot, add_line_item, make_book
 
 UNTIL_SOMEBODY_WAITS = """
@@ -135,15 +134,6 @@ async def test_tenants_do_not_share(klass: Book, db: Database) -> None:
 
 
 # With another process, on PostgreSQL
-
-
-@pytest.fixture
-async def admin(postgres: Postgres, postgres_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """The superuser, in the test's database."""
-    name = postgres_settings.database.partition("@/")[2].partition("?")[0]
-    connection = await asyncpg.connect(postgres.url("postgres", name))
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

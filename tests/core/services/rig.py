@@ -15,9 +15,11 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
 from joserfc.jws import extract_compact
 
 from ltihost.access_tokens import AccessTokens
+from ltihost.errors import ServiceFailed
 from ltihost.lti.signing import generate_key_pair, load_private_key
 from ltihost.lti.vocabulary import SCOPE_LINE_ITEM, SCOPE_LINE_ITEM_READ, SCOPE_RESULT_READ, SCOPE_SCORE
 from ltihost.outbound import Outbound, Timeouts
@@ -220,3 +222,20 @@ def assertion(request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def query(request: Request) -> Sequence[tuple[str, str]]:
     return parse_qsl(urlsplit(request.path).query)
+
+
+async def token(at: Rig, *scopes: str, **more: Any) -> str:
+    """A token for these scopes."""
+    return await at.tokens.token(at.client(), scopes or (SCOPE_SCORE,), **more)
+
+
+async def refusal(at: Rig, *scopes: str, **more: Any) -> ServiceFailed:
+    """How a token is refused."""
+    with pytest.raises(ServiceFailed) as failed:
+        await token(at, *scopes, **more)
+    return failed.value
+
+
+def granted(**members: Any) -> dict[str, Any]:
+    """A token endpoint's good answer."""
+    return {"access_token": "t", "token_type": "Bearer", "expires_in": 3600} | members

@@ -10,6 +10,7 @@ import pytest
 
 from ltihost.settings import Settings
 from ltihost.store.database import Database
+from ltihost.store.sqlite import database_path
 from tests.conftest import Postgres, copy_sqlite
 from tests.core.store.support import Seed, World, make_world
 
@@ -52,6 +53,14 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
     server: Postgres = request.getfixturevalue("postgres")
     yield server.settings(template)
     server.restore(template)
+
+
+@pytest.fixture
+def path(sqlite_settings: Settings) -> Path:
+    """The SQLite file."""
+    found = database_path(sqlite_settings.database)
+    assert found is not None
+    return found
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from ltihost.errors import CHECKS
 from ltihost.records import Application, Attempt, Check, Registration, Tenant
+from ltihost.settings import Settings
 from ltihost.store import admins, applications, deployments, registrations, role_rules, tenants
 from ltihost.store.database import Database
 from ltihost.store.hot import AcceptLaunch, ContextSeen, LinkSeen, PersonSeen
@@ -155,6 +158,15 @@ async def make_world(db: Database, slug: str = "north", **values: str) -> World:
     registration = await db.run_host(registrations.approve, registration.id, actor=ACTOR)
     await db.run_host(deployments.approve, registration.id, DEPLOYMENT, actor=ACTOR)
     return World(db, tenant, application, registration)
+
+
+@asynccontextmanager
+async def opened_world(settings: Settings) -> AsyncIterator[World]:
+    """A new world in an open database of these settings."""
+    database = Database(settings)
+    await database.open()
+    yield await make_world(database)
+    await database.close()
 
 
 async def fill(world: World) -> None:

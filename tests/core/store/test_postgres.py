@@ -13,26 +13,15 @@ from ltihost.settings import Settings
 from ltihost.store import directory, hot_postgres, postgres
 from ltihost.store.database import Database
 from tests.conftest import Postgres, make_settings
-from tests.core.store.support import World, make_world
+from tests.core.store.support import World, opened_world
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
 async def world(postgres_settings: Settings) -> AsyncIterator[World]:
-    database = Database(postgres_settings)
-    await database.open()
-    yield await make_world(database)
-    await database.close()
-
-
-@pytest.fixture
-async def admin(postgres: Postgres, postgres_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """The superuser, in the test's database."""
-    name = postgres_settings.database.partition("@/")[2].partition("?")[0]
-    connection = await asyncpg.connect(postgres.url("postgres", name))
-    yield connection
-    await connection.close()
+    async with opened_world(postgres_settings) as made:
+        yield made
 
 
 async def test_one_nonce_over_two_pools(world: World, postgres_settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -14,21 +14,10 @@ from ltihost.errors import Busy
 from ltihost.settings import Settings
 from ltihost.store.database import Database
 from ltihost.store.groups import Groups
-from tests.conftest import Postgres
 
 pytestmark = pytest.mark.postgres
 OURS = "FROM pg_stat_activity WHERE application_name = 'ltihost'"
 LOCK = "LOCK TABLE nonces IN ACCESS EXCLUSIVE MODE"
-
-
-@pytest.fixture
-async def admin(
-    postgres: Postgres, postgres_settings: Settings, postgres_template: str
-) -> AsyncIterator[asyncpg.Connection]:
-    """The superuser, in the test's database."""
-    connection = await asyncpg.connect(postgres.url("postgres", postgres_template))
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -20,24 +20,15 @@ from ltihost.store import sqlite, tables, tenants
 from ltihost.store.database import Database
 from ltihost.store.sqlite import DatabaseFile, connect, database_path
 from ltihost.store.sqlite_writer import GROUP, GroupWriter
-from tests.core.store.support import ACTOR, World, make_world
+from tests.core.store.support import ACTOR, World, opened_world
 
 PROMISED = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
 @pytest.fixture
-def path(sqlite_settings: Settings) -> Path:
-    found = database_path(sqlite_settings.database)
-    assert found is not None
-    return found
-
-
-@pytest.fixture
 async def world(sqlite_settings: Settings) -> AsyncIterator[World]:
-    database = Database(sqlite_settings)
-    await database.open()
-    yield await make_world(database)
-    await database.close()
+    async with opened_world(sqlite_settings) as made:
+        yield made
 
 
 def pragmas(connection: sqlite3.Connection) -> dict[str, object]:

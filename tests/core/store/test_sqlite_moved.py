@@ -15,10 +15,9 @@ from structlog.testing import capture_logs
 from ltihost.errors import Busy
 from ltihost.settings import Settings
 from ltihost.store import sqlite, tenants
-from ltihost.store.database import Database
-from ltihost.store.sqlite import DatabaseFile, connect, database_path
+from ltihost.store.sqlite import DatabaseFile, connect
 from ltihost.store.sqlite_writer import GroupWriter
-from tests.core.store.support import ACTOR, World, make_world
+from tests.core.store.support import ACTOR, World, opened_world
 from tests.core.store.test_sqlite import Failing
 
 
@@ -39,18 +38,9 @@ def put_back(path: Path) -> None:
 
 
 @pytest.fixture
-def path(sqlite_settings: Settings) -> Path:
-    found = database_path(sqlite_settings.database)
-    assert found is not None
-    return found
-
-
-@pytest.fixture
 async def world(sqlite_settings: Settings) -> AsyncIterator[World]:
-    database = Database(sqlite_settings)
-    await database.open()
-    yield await make_world(database)
-    await database.close()
+    async with opened_world(sqlite_settings) as made:
+        yield made
 
 
 @pytest.mark.parametrize("lose", [delete, replace])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ from tests.core.store.support import ACTOR
 from tests.flows.grades.gradebook import Gradebook, says
 from tests.flows.grades.rig import Rig, make_rig
 from tests.flows.key_server import KeyServer
-from tests.flows.platform import Key
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
@@ -157,20 +156,12 @@ async def test_a_worker_tells_it_by_itself(rig: Rig) -> None:
     await working
 
 
-@pytest.fixture
-def keys() -> Iterator[KeyServer]:
-    server = KeyServer()
-    server.keys = [Key("key-1").jwk()]
-    yield server
-    server.close()
-
-
 async def test_once_it_is_mended_a_check_of_the_registration_lets_scores_go_at_once(
-    rig: Rig, settings: Settings, keys: KeyServer
+    rig: Rig, settings: Settings, key_server: KeyServer
 ) -> None:
     """R-17."""
     registration = rig.book.world.registration.id
-    await rig.book.db.run_host(registrations.update, registration, [("jwks-url", keys.url)], actor=ACTOR)
+    await rig.book.db.run_host(registrations.update, registration, [("jwks-url", key_server.url)], actor=ACTOR)
     refuse_the_client(rig.lms)
     await passed(rig, HOUR, step=MINUTE)
     assert (await health(rig)).state == "open"
