@@ -20,6 +20,7 @@ _COMMON = (
     (b"x-content-type-options", b"nosniff"),
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 )
+_REQUEST_ID = b"x-request-id"
 _DEFAULT = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
@@ -57,10 +58,11 @@ class RequestFrame:
         await self._app(scope, receive, send_framed)
 
     def _framed(self, headers: Iterable[Header], default: Iterable[Header], request_id: str) -> list[Header]:
-        ours = dict((*self._common, (b"x-request-id", request_id.encode())))
-        kept = [header for header in headers if header[0] not in ours]
+        ours = dict(self._common)
+        kept = [header for header in headers if header[0] not in ours and header[0] != _REQUEST_ID]
         names = {name for name, _ in kept}
-        return [*kept, *ours.items(), *(header for header in default if header[0] not in names)]
+        added = (header for header in default if header[0] not in names)
+        return [*kept, *ours.items(), *added, (_REQUEST_ID, request_id.encode())]
 
 
 class BodyLimit:

@@ -37,10 +37,14 @@ def with_query(url: str, query: str) -> str:
     return f"{bare}{'&' if '?' in bare else '?'}{query}"
 
 
-@lru_cache(2_000)  # a launch names the same services as the one before it
 def origin_of(url: str | None) -> str | None:
     """Scheme, host and port as a browser writes an origin; None for what is no web URL."""
-    parts = _parts(url) if url else None
+    return _origin(url) if url else None
+
+
+@lru_cache(256)  # launches name the same few services again and again
+def _origin(url: str) -> str | None:
+    parts = _parts(url)
     if parts is None:
         return None
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname

@@ -38,7 +38,8 @@ def headers() -> str:
     """What every answer has, and what pages and key sets set themselves."""
     return joined(
         "## Every answer",
-        "An answer that sets one of these itself keeps its own.",
+        "An answer that sets one of these itself keeps its own, but for `X-Content-Type-Options`, "
+        "`Strict-Transport-Security` and `X-Request-Id`, which are always the host's.",
         table(("header", "value", "below `/apps/`"), _every_answer()),
         "## Pages inside an LMS",
         "`ORIGINS` are the registration's frame origins; without any, `https:` and the registration's own http origins within `LTIHOST_ALLOW_NETWORKS`.",

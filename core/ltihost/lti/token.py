@@ -14,6 +14,7 @@ Absence is failure everywhere. A notice (`verify_notice`) has no login and so no
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ MAX_HEADER_BYTES = 4_096
 MAX_AGE = 600
 MAX_LEEWAY = 300
 MAX_VALIDITY = 86_400
-_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
+_THREE_PARTS = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 #: Header members that change how a token is read. `jku`, `jwk`, `x5u`, `x5c` only offer keys and are ignored.
 _UNSUPPORTED = ("crit", "b64", "zip", "enc")
 
@@ -108,14 +109,14 @@ def _header(raw: str, registration: Registration) -> Mapping[str, Any]:
     if len(raw) > registration.max_token_bytes:
         expected = f"at most {registration.max_token_bytes} bytes"
         raise Refused("token_too_large", "token", expected=expected, received=f"{len(raw)} bytes")
-    parts, foreign = raw.split(".", 3), raw.encode("ascii", "replace").translate(None, _ALPHABET)
-    if len(parts) != 3 or not all(parts) or foreign:
+    parts = _THREE_PARTS.fullmatch(raw)
+    if parts is None:
         received = f"{raw.count('.') + 1} parts, {len(raw)} bytes"
         raise Refused("token_malformed", "token", expected="three parts of base64url text", received=received)
-    if len(parts[0]) * 3 > MAX_HEADER_BYTES * 4:
+    if len(parts[1]) * 3 > MAX_HEADER_BYTES * 4:
         raise Refused("token_too_large", "token", expected=f"a header of at most {MAX_HEADER_BYTES} bytes")
     try:
-        content = urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4))
+        content = urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
     except ValueError:
         raise Refused("token_malformed", "token", expected="a header in base64url") from None
     header = _object(content, "token_malformed", "header")

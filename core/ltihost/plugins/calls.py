@@ -136,9 +136,10 @@ class Calls:
             return None  # logged where it happened; the specs' reading serves
         return answer
 
-    def anybody_told(self, hook: str) -> bool:
-        """Whether any plugin that is loaded implements `hook`."""
-        return bool(self._implementations[hook])
+    @property
+    def tells_of_launches(self) -> bool:
+        """Whether any plugin that is loaded wants to hear of launches."""
+        return bool(self._implementations["launch_accepted"])
 
     async def launch_accepted(self, launch: Launch) -> None:
         """Tell every plugin of the binding. Nothing that a plugin does here can undo or delay the launch for long."""

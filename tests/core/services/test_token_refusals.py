@@ -15,9 +15,6 @@ from ltihost.service_records import Outcome
 from tests.core.services.rig import form, granted, refusal, replies, rig, token
 from tests.core.support_loopback import Handler, Request, answer, answers, drips, hangs, in_turn, loopback, resets
 
-ALL = (SCOPE_SCORE, SCOPE_LINE_ITEM)
-
-
 UNAVAILABLE = RetryLater("token_unavailable", applied="no")
 
 

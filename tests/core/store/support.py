@@ -165,8 +165,10 @@ async def opened_world(settings: Settings) -> AsyncIterator[World]:
     """A new world in an open database of these settings."""
     database = Database(settings)
     await database.open()
-    yield await make_world(database)
-    await database.close()
+    try:
+        yield await make_world(database)
+    finally:
+        await database.close()
 
 
 async def fill(world: World) -> None:

@@ -60,7 +60,7 @@ class LaunchFlow:
         self.steps_5_to_9 = Acceptance(host)
 
     def routes(self) -> list[Route]:
-        """The busiest come first."""
+        """The busiest come first: those that a registration with a key set of its own, as most have, is told."""
         handlers = (
             ("/lti/login", self.login, ["GET", "POST"]),
             ("/lti/launch", self.launch, ["GET", "POST"]),

@@ -85,7 +85,7 @@ class Acceptance:
         """What the person need not wait for."""
         await self.items.note(launch, ids.resource_link_id, item)
         await self.notices.note(launch)
-        if self.host.calls.anybody_told("launch_accepted"):
+        if self.host.calls.tells_of_launches:
             await self.host.calls.launch_accepted(_with_ids(launch, ids))
 
     async def _verify(
