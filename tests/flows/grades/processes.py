@@ -48,9 +48,9 @@ class Process:
         await asyncio.to_thread(self._process.start)
         self._say.close()  # the process has its own end of it; when that is closed, it ended
 
-    async def says(self) -> Sequence[Any]:
+    async def says(self, seconds: float = 60.0) -> Sequence[Any]:
         """What it says next. Raises EOFError when it ended."""
-        await until(self._heard.poll)
+        await until(self._heard.poll, seconds)
         said: Sequence[Any] = self._heard.recv()
         return said
 

@@ -30,14 +30,16 @@ async def claim_together(settings: Settings, *, slots: int, processes: int, leas
         await asyncio.gather(*(book.take(7, user_id=learner, line_item_id=item) for learner in book.learners))
     whose = book.platform.tenant_id, book.platform.registration_id
     crew = [Process(settings, claimer_process.main, *whose, f"p{number}", lease) for number in range(processes)]
-    for process in crew:
-        await process.start()
-    assert [await process.says() for process in crew] == [("done",)] * processes
-    for process in crew:
-        await process.end()
-    assert {slot.state for slot in await book.rows(GradeSlot)} == {"idle"}
-    await check_leases(book, slots, lease)
-    await database.close()
+    try:
+        for process in crew:
+            await process.start()
+        assert [await process.says(seconds=60 + slots / 10) for process in crew] == [("done",)] * processes
+        assert {slot.state for slot in await book.rows(GradeSlot)} == {"idle"}
+        await check_leases(book, slots, lease)
+    finally:
+        for process in crew:
+            await process.end()
+        await database.close()
 
 
 async def check_leases(book: Book, slots: int, lease: float) -> None:
