@@ -161,7 +161,7 @@ class Reason:
 
 #: The pages a person can see; several codes share one, so that a page never tells an attacker what failed.
 #: The words stand in `pages.py`.
-PAGES = ("relaunch", "unknown", "browser", "waiting", "off", "rejected", "late", "later", "account")
+PAGES = ("relaunch", "unknown", "browser", "waiting", "off", "rejected", "no_picker", "late", "later", "account")
 
 
 def _r(status: int, page: str, cause: str, fix: str) -> Reason:
@@ -283,8 +283,10 @@ REASONS: dict[str, Reason] = {
     "subject_invalid": _r(400, "rejected", "The user id in the launch cannot be used.", "Ask the LMS vendor."),
     "context_invalid": _r(400, "rejected", "The course in the launch has no usable id.", "Ask the LMS vendor."),
     "deep_linking_invalid": _r(400, "rejected", "The deep linking request lacks its settings.", "Ask the LMS vendor."),
-    "deep_linking_off": _r(403, "off", "Deep linking is switched off for this registration, or the application has no picker.",
-                           "`ltihost registration set ID deep-linking=yes`, and give the application a --picker-url."),
+    "deep_linking_off": _r(403, "off", "Deep linking is switched off for this registration.",
+                           "`ltihost registration set ID deep-linking=yes`"),
+    "picker_missing": _r(403, "no_picker", "The LMS asks for content, and the application has no page where it is chosen.",
+                         "`ltihost app set APP --tenant TENANT picker-url=URL`, or take deep linking off the tool in the LMS."),
     "return_url_held": _r(403, "rejected", "The LMS wants content back at another origin than before; that needs an operator's look.",
                           "If the LMS moved: `ltihost deployment origins REGISTRATION DEPLOYMENT --accept ORIGIN`."),
     "submission_review_invalid": _r(400, "rejected", "The submission review names no person or no column of the gradebook.",

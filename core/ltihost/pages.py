@@ -43,6 +43,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "browser": ("Your browser kept us from recognising you", "Cookies are blocked inside the course page. Open the link in a new window, or allow cookies for this site, and try again."),
     "waiting": ("This place is waiting for approval", "The tool was opened from here for the first time. Once an administrator has approved it, the link will work."),
     "off": ("This tool is switched off here", "An administrator has switched the tool off for your organisation, or has not switched it on yet."),
+    "no_picker": ("There is nothing to choose from here", "This tool has no page where content could be chosen. Add it to your course as a link instead; opening the link works as always."),
     "rejected": ("This link could not be checked", "The message from your learning platform did not pass our checks, so we stopped here. Please tell the people who look after it; the code below helps them."),
     "late": ("This link took too long", "The message from your learning platform was too old when it came. Please open the link again. If it happens each time, a clock is wrong: tell the people who look after it; the code below helps them."),
     "later": ("Please try again in a moment", "Something that is needed to open this link did not answer. Nothing was lost; opening the link again usually helps."),

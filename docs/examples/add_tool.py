@@ -15,4 +15,6 @@ form = {"name": "First", "login_url": f"{base}/login", "launch_url": f"{base}/la
 with urlopen(f"{lms}/_tools", json.dumps(form).encode(), timeout=10) as answer:  # noqa: S310
     tool = json.load(answer)
 
-sys.stdout.write("issuer={issuer} client-id={client_id} deployment-id={deployment_id}\n".format(**tool))
+ids = "issuer={issuer} client-id={client_id} deployment-id={deployment_id}"
+urls = "auth-url={auth_url} token-url={token_url} jwks-url={jwks_url}"
+sys.stdout.write(f"{ids} {urls}\n".format(**tool))

@@ -289,6 +289,18 @@ async def test_answers_that_would_suddenly_go_elsewhere_are_not_begun(rig: Rig, 
     assert (await picker.finish(again, lti_link())).status_code == 200
 
 
+async def test_where_nothing_can_be_chosen_the_reason_is_told_apart(rig: Rig) -> None:
+    """Switched off by an administrator, or no picker to go to; links go on working."""
+    await rig.set(rig.registration.id, deep_linking="no")
+    assert await rig.refused(await rig.launch(deep_linking())) == "deep_linking_off"
+    await rig.set(rig.registration.id, deep_linking="yes")
+    await rig.operator(applications.update, rig.application.id, [("picker-url", "")], actor=ACTOR)
+    page = await rig.launch(deep_linking())
+    assert await rig.refused(page) == "picker_missing"
+    assert "There is nothing to choose from here" in page.text
+    assert (await rig.launch()).status_code == 303
+
+
 async def test_settings_are_required(rig: Rig) -> None:
     """DL-01, DL-03."""
     for settings in (None, {"deep_link_return_url": RETURN_URL}):

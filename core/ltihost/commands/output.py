@@ -71,9 +71,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
 
 
 def say_limit(shown: int, limit: int) -> None:
-    """Say that a list may go on, where it is as long as it may be."""
+    """Say that a list may go on, when it is as long as it may be."""
     if shown == limit:
-        hint(f"these are the first {limit}; --limit shows more")
+        hint(f"only {limit} are shown; --limit shows more")
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> None:

@@ -165,4 +165,6 @@ HELP = {
     "message_type_unsupported": "The placement sends a message of another kind (proctoring, asset processor, EULA): switch "
     "it off under **Manage Placements**.",
     "deep_linking_off": "Switch the *Deep Linking content tool* placement off under **Manage Placements**, or deep linking on.",
+    "picker_missing": "Switch the *Deep Linking content tool* placement off under **Manage Placements**, or give the application "
+    "a picker.",
 }

@@ -170,8 +170,10 @@ HELP = {
     "target_not_registered": "Look at the URL of the link: the assignment's **External Tool URL**, or the key's "
     "**Target Link URI** under **Developer Keys**.",
     "message_type_unsupported": "Remove the placement that sends it: **Developer Keys**, edit the key, **Placements**.",
-    "deep_linking_off": "Assignment, module and editor placements need a picker. Remove them under **Developer Keys**, "
+    "deep_linking_off": "Assignment, module and editor placements need deep linking. Remove them under **Developer Keys**, "
     "**Placements**, or switch deep linking on.",
+    "picker_missing": "Assignment, module and editor placements need a picker. Remove them under **Developer Keys**, "
+    "**Placements**, or give the application one.",
     "token_too_large": "A long assignment description or many custom fields make the launch large: shorten the key's "
     "`custom_fields`.",
 }

@@ -130,4 +130,5 @@ HELP = {
     "message_type_unsupported": "In the tool's form untick what the tool should not do, or ask the application's maker.",
     "target_not_registered": "Look at the activity's **Tool URL**: it has to be empty, the tool's own, or the application's.",
     "deep_linking_off": "Untick **Supports Deep Linking (Content-Item Message)** in the tool's form, or switch deep linking on.",
+    "picker_missing": "Untick **Supports Deep Linking (Content-Item Message)** in the tool's form, or give the application a picker.",
 }

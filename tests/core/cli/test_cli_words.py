@@ -102,7 +102,7 @@ def test_deliveries_are_listed_with_their_lms_and_say_where_the_list_ends(cli: C
     whole = cli.run("grade", "list")
     assert whole.stdout.splitlines()[0].split()[:4] == ["Delivery", "State", "Why", "LMS"]
     assert "--limit" not in whole.stderr
-    assert "these are the first 2; --limit shows more" in cli.run("grade", "list", "--limit", "2").stderr
+    assert "only 2 are shown; --limit shows more" in cli.run("grade", "list", "--limit", "2").stderr
     assert cli.run("grade", "replay", ids["dead"]).stdout == "1 delivery will be sent again.\n"
     assert "By API key" in cli.run("grade", "show", ids["idle"]).stdout
 

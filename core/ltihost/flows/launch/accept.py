@@ -187,8 +187,10 @@ class Acceptance:
         if signed and not hmac.compare_digest(short_digest(signed), state.target_hash):
             attempt.trace.warn("the login named another target than the launch; the signed one of the launch counts")
         if message.name == "deep_linking":
-            if not registration.deep_linking or application.picker_url is None:
-                raise Refused("deep_linking_off", "target", expected="a picker", received="none")
+            if not registration.deep_linking:
+                raise Refused("deep_linking_off", "target", expected="deep-linking=yes", received="no")
+            if application.picker_url is None:
+                raise Refused("picker_missing", "target", expected=f"a picker of {application.name}", received="none")
             self._check_return_url(message)
             return application.picker_url
         own = tuple(launch_url(self.host.settings, registration, shared=shared) for shared in (True, False))
