@@ -40,7 +40,7 @@ _SPENT = "spent"
 WORDS: Mapping[str, tuple[str, str]] = {
     "relaunch": ("Please open this link again", "Go back to your course and open the link once more. A page that was reloaded or kept open for a while cannot be used twice."),
     "unknown": ("This learning platform is not connected", "The link leads to a tool that does not know your learning platform. Please tell the people who look after it; the code below helps them."),
-    "browser": ("Your browser kept us from recognising you", "Cookies are blocked inside the course page. Open the link in a new window, or allow cookies for this site, and try again."),
+    "browser": ("Your browser kept us from recognising you", "Cookies of this site are blocked. Open the link in a window of its own; if you did that already, allow cookies for this site or use another browser."),
     "waiting": ("This place is waiting for approval", "The tool was opened from here for the first time. Once an administrator has approved it, the link will work."),
     "off": ("This tool is switched off here", "An administrator has switched the tool off for your organisation, or has not switched it on yet."),
     "no_picker": ("There is nothing to choose from here", "This tool has no page where content could be chosen. Add it to your course as a link instead; opening the link works as always."),
