@@ -40,6 +40,7 @@ class RequestFrame:
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
         self._common = _COMMON if https else _COMMON[:1]
+        self._ours = {name for name, _ in self._common} | {_REQUEST_ID}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,11 +59,10 @@ class RequestFrame:
         await self._app(scope, receive, send_framed)
 
     def _framed(self, headers: Iterable[Header], default: Iterable[Header], request_id: str) -> list[Header]:
-        ours = dict(self._common)
-        kept = [header for header in headers if header[0] not in ours and header[0] != _REQUEST_ID]
+        kept = [header for header in headers if header[0] not in self._ours]
         names = {name for name, _ in kept}
         added = (header for header in default if header[0] not in names)
-        return [*kept, *ours.items(), *added, (_REQUEST_ID, request_id.encode())]
+        return [*kept, *self._common, *added, (_REQUEST_ID, request_id.encode())]
 
 
 class BodyLimit:
